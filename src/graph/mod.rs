@@ -1,0 +1,209 @@
+//! A space is a graph with choices. One definition of a network, read in many ways: it is counted, trained, evaluated,
+//! sliced and exported through the [`Plan`] of an architecture.
+
+mod network;
+pub mod onnx;
+pub mod ops;
+mod plan;
+mod run;
+
+use serde::Serialize;
+
+pub use network::{Network, Slot};
+pub use ops::{Init, Op, WeightSpec};
+pub use plan::{Plan, PlanStep, Value};
+pub use run::{Device, Precision, Run, Statistics, channels_last, device, set_threads};
+
+use crate::arch::{Arch, Cost, Gene};
+use crate::{Error, Result};
+
+/// Sizes of a value, without the batch axis: `[channels, height, width]` or `[features]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Shape(pub Vec<i64>);
+
+impl Shape {
+    /// The shape of an image.
+    pub fn of_image(channels: i64, height: i64, width: i64) -> Self {
+        Self(vec![channels, height, width])
+    }
+
+    /// `[channels, height, width]`, or an error that says what it is instead.
+    pub fn image(&self) -> Result<[i64; 3]> {
+        let wrong = |_| Error::invalid("graph", format!("a value of shape {:?}", self.0), "an image [channels, height, width]");
+        <[i64; 3]>::try_from(self.0.as_slice()).map_err(wrong)
+    }
+
+    /// How many numbers it holds.
+    pub fn numel(&self) -> i64 {
+        self.0.iter().product()
+    }
+}
+
+/// Position of a node in its graph.
+pub type NodeId = usize;
+
+/// One node. Its inputs stand before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Node {
+    /// Where the images come in: pixels in 0…1.
+    Input,
+    /// An operation.
+    Op {
+        /// Unique name; the weights are named after it.
+        name: String,
+        /// What it computes.
+        op: Op,
+        /// From what.
+        inputs: Vec<NodeId>,
+    },
+    /// One of the inputs, by the option that an architecture has for the gene.
+    Choice {
+        /// Which gene.
+        gene: usize,
+        /// One node per option.
+        options: Vec<NodeId>,
+    },
+}
+
+/// A network with choices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Graph {
+    genes: Vec<Gene>,
+    nodes: Vec<Node>,
+    shapes: Vec<Shape>,
+    output: NodeId,
+}
+
+impl Graph {
+    /// What may be chosen.
+    pub fn genes(&self) -> &[Gene] {
+        &self.genes
+    }
+
+    /// The nodes, inputs before users.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Shape of what `node` computes.
+    pub fn shape(&self, node: NodeId) -> &Shape {
+        &self.shapes[node]
+    }
+
+    /// Shape of the images.
+    pub fn input_shape(&self) -> &Shape {
+        &self.shapes[0]
+    }
+
+    /// The node whose value is the logits.
+    pub fn output(&self) -> NodeId {
+        self.output
+    }
+
+    /// The option node that `arch` puts in the place of `node`, through any number of choices.
+    pub fn chosen(&self, mut node: NodeId, arch: &Arch) -> NodeId {
+        while let Node::Choice { gene, options } = &self.nodes[node] {
+            node = options[arch.option(*gene)];
+        }
+        node
+    }
+
+    pub(crate) fn input_shapes(&self, inputs: &[NodeId]) -> Vec<&Shape> {
+        inputs.iter().map(|&input| &self.shapes[input]).collect()
+    }
+
+    /// What `arch` costs as it is written, in the convention of the benchmarks: an operation that is chosen counts,
+    /// also where nothing reaches it or nothing reads it.
+    pub fn cost(&self, arch: &Arch) -> Cost {
+        let mut selected = vec![false; self.nodes.len()];
+        selected[self.output] = true;
+        for node in (0..self.nodes.len()).rev() {
+            match &self.nodes[node] {
+                Node::Choice { gene, options } => selected[options[arch.option(*gene)]] = true,
+                Node::Op { inputs, .. } if selected[node] => inputs.iter().for_each(|&input| selected[input] = true),
+                _ => {}
+            }
+        }
+        (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.node_cost(node)).sum()
+    }
+
+    /// What one node costs if it is computed.
+    pub(crate) fn node_cost(&self, node: NodeId) -> Cost {
+        let Node::Op { op, inputs, .. } = &self.nodes[node] else { return Cost::default() };
+        let shapes = self.input_shapes(inputs);
+        let weights = op.weights(&shapes);
+        let count = |spec: &WeightSpec| spec.shape.iter().product::<i64>() as u64;
+        let complexity = weights.iter().filter(|spec| spec.complex).map(count).sum();
+        Cost { params: weights.iter().map(count).sum(), macs: op.macs(&shapes), complexity }
+    }
+
+    /// The architecture with the smallest `value`, found gene by gene until nothing improves. Exact where the value is
+    /// a sum over the genes, as params and MACs are.
+    pub fn least(&self, value: impl Fn(Cost) -> f64) -> Arch {
+        let mut best = Arch::new(&self.genes, &vec![0; self.genes.len()]).expect("every gene has a first option");
+        loop {
+            let before = best.clone();
+            for (gene, Gene { options, .. }) in self.genes.iter().enumerate() {
+                let candidates = (0..options.len()).map(|option| best.with(gene, option));
+                let measured = candidates.map(|arch| (value(self.cost(&arch)), arch));
+                best = measured.min_by(|a, b| a.0.total_cmp(&b.0)).expect("every gene has options").1;
+            }
+            if best == before {
+                return best;
+            }
+        }
+    }
+}
+
+/// Builds a graph and checks the shape of each node as it is added.
+#[derive(Debug)]
+pub struct GraphBuilder {
+    graph: Graph,
+}
+
+impl GraphBuilder {
+    /// Starts from images of `[channels, height, width]` and the genes that choices will name.
+    pub fn image(shape: Shape, genes: Vec<Gene>) -> Self {
+        Self { graph: Graph { genes, nodes: vec![Node::Input], shapes: vec![shape], output: 0 } }
+    }
+
+    /// The node of the images.
+    pub fn input(&self) -> NodeId {
+        0
+    }
+
+    /// Shape of what `node` computes.
+    pub fn shape(&self, node: NodeId) -> &Shape {
+        self.graph.shape(node)
+    }
+
+    /// Adds an operation; `name` must be new.
+    pub fn op(&mut self, name: impl Into<String>, op: impl Into<Op>, inputs: &[NodeId]) -> Result<NodeId> {
+        let (name, op) = (name.into(), op.into());
+        let shape = op.shape(&self.graph.input_shapes(inputs))?;
+        Ok(self.push(Node::Op { name, op, inputs: inputs.to_vec() }, shape))
+    }
+
+    /// Adds a choice between nodes of one shape, one per option of `gene`.
+    pub fn choice(&mut self, gene: usize, options: Vec<NodeId>) -> Result<NodeId> {
+        let wanted = self.graph.genes.get(gene).map_or(0, |gene| gene.options.len());
+        if options.len() != wanted {
+            return Err(Error::invalid("graph", format!("a choice between {} nodes", options.len()), format!("{wanted}, one per option")));
+        }
+        let shape = ops::Operator::shape(&ops::Sum, &self.graph.input_shapes(&options))?;
+        Ok(self.push(Node::Choice { gene, options }, shape))
+    }
+
+    /// Ends with the node of the logits.
+    pub fn finish(mut self, output: NodeId) -> Graph {
+        self.graph.output = output;
+        self.graph
+    }
+
+    fn push(&mut self, node: Node, shape: Shape) -> NodeId {
+        self.graph.nodes.push(node);
+        self.graph.shapes.push(shape);
+        self.graph.nodes.len() - 1
+    }
+}

@@ -1,0 +1,213 @@
+//! The tensors of a graph.
+//!
+//! All weights lie in one flat vector and every weight is a view of it, so that an optimiser step is a handful of calls
+//! whatever the network, and a momentum group is one row.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use rand::Rng;
+use tch::{Device, Kind, Tensor};
+
+use super::ops::{Init, NodeTensors};
+use super::{Graph, Node, NodeId, Plan, Run, Statistics};
+use crate::arch::stream::stream;
+use crate::{Error, Result};
+
+/// The place of one weight in the flat vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// `node.weight`, unique.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<i64>,
+    /// Where it lies.
+    pub range: Range<i64>,
+}
+
+/// A graph with weights, and with running statistics where it tracks them.
+pub struct Network {
+    graph: Graph,
+    slots: Vec<Slot>,
+    of_node: HashMap<NodeId, Range<usize>>,
+    flat: Tensor,
+    leaves: Vec<Tensor>,
+    buffers: HashMap<NodeId, Vec<(String, Tensor)>>,
+}
+
+impl Network {
+    /// All weights of a supernet, filled from the `init` streams of `seed`. It tracks no statistics: one running mean
+    /// can't serve unlike subnets.
+    pub fn supernet(graph: Graph, seed: u64, device: Device) -> Self {
+        let nodes: Vec<NodeId> = (0..graph.nodes().len()).collect();
+        Self::of_nodes(graph, &nodes, seed, device)
+    }
+
+    /// The weights that `plan` uses and no others, and running statistics for its norms.
+    pub fn standalone(graph: Graph, plan: &Plan, seed: u64, device: Device) -> Self {
+        let nodes: Vec<NodeId> = plan.nodes().collect();
+        let mut network = Self::of_nodes(graph, &nodes, seed, device);
+        network.buffers = network.fresh_buffers(plan);
+        network
+    }
+
+    fn of_nodes(graph: Graph, nodes: &[NodeId], seed: u64, device: Device) -> Self {
+        let (mut slots, mut of_node, mut values, mut end) = (vec![], HashMap::new(), vec![], 0);
+        for &node in nodes {
+            let Node::Op { name, op, inputs } = &graph.nodes()[node] else { continue };
+            let first = slots.len();
+            for spec in op.weights(&graph.input_shapes(inputs)) {
+                let slot_name = format!("{name}.{}", spec.name);
+                let range = end..end + spec.shape.iter().product::<i64>();
+                end = range.end;
+                fill(&mut values, spec.init, &range, seed, &slot_name);
+                slots.push(Slot { name: slot_name, shape: spec.shape, range });
+            }
+            of_node.insert(node, first..slots.len());
+        }
+        let flat = Tensor::from_slice(&values).to_device(device);
+        let leaves = slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
+        Self { graph, slots, of_node, flat, leaves, buffers: HashMap::new() }
+    }
+
+    /// The same weights, not copied, with fresh running statistics for the norms of `plan`: for recalibrating one subnet
+    /// of a supernet without a trace in it.
+    pub fn with_own_statistics(&self, plan: &Plan) -> Self {
+        Self {
+            graph: self.graph.clone(),
+            slots: self.slots.clone(),
+            of_node: self.of_node.clone(),
+            flat: self.flat.shallow_clone(),
+            leaves: self.leaves.iter().map(Tensor::shallow_clone).collect(),
+            buffers: self.fresh_buffers(plan),
+        }
+    }
+
+    /// A copy of the weights in 64-bit floats, without statistics: precise enough to check gradients by differences.
+    pub fn in_double(&self) -> Self {
+        let flat = self.flat.to_kind(Kind::Double);
+        let leaves = self.slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
+        let (slots, of_node) = (self.slots.clone(), self.of_node.clone());
+        Self { graph: self.graph.clone(), slots, of_node, flat, leaves, buffers: HashMap::new() }
+    }
+
+    fn fresh_buffers(&self, plan: &Plan) -> HashMap<NodeId, Vec<(String, Tensor)>> {
+        let of_node = |node: NodeId| match &self.graph.nodes()[node] {
+            Node::Op { name, op, inputs } => {
+                let specs = op.buffers(&self.graph.input_shapes(inputs));
+                let tensor = |length, start| Tensor::full([length], start, (Kind::Float, self.device()));
+                specs.into_iter().map(|(kind, length, start)| (format!("{name}.{kind}"), tensor(length, start))).collect()
+            }
+            _ => vec![],
+        };
+        plan.nodes().map(|node| (node, of_node(node))).filter(|(_, buffers): &(_, Vec<_>)| !buffers.is_empty()).collect()
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Where the tensors are.
+    pub fn device(&self) -> Device {
+        self.flat.device()
+    }
+
+    /// The weights' places.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// All weights in one vector; changing it changes the network.
+    pub fn flat(&self) -> &Tensor {
+        &self.flat
+    }
+
+    /// The tensor that gradients are taken for.
+    pub fn leaf(&self, slot: usize) -> &Tensor {
+        &self.leaves[slot]
+    }
+
+    /// Which weights a plan uses, ascending.
+    pub fn slots_of(&self, plan: &Plan) -> Vec<usize> {
+        let mut slots: Vec<usize> = plan.nodes().flat_map(|node| self.of_node.get(&node).cloned().unwrap_or(0..0)).collect();
+        slots.sort_unstable();
+        slots
+    }
+
+    /// The tensors that `node` is run with.
+    pub(crate) fn tensors(&self, node: NodeId, run: &Run) -> NodeTensors {
+        let slots = self.of_node.get(&node).cloned().unwrap_or(0..0);
+        let weights = self.leaves[slots].iter().map(Tensor::shallow_clone).collect();
+        let buffers = match (run.statistics, self.buffers.get(&node)) {
+            (Statistics::Batch, _) | (_, None) => vec![],
+            (_, Some(buffers)) => buffers.iter().map(|(_, tensor)| tensor.shallow_clone()).collect(),
+        };
+        NodeTensors { weights, buffers }
+    }
+
+    /// Weights and running statistics of `node`, in the order that its export wants.
+    pub(crate) fn export_tensors(&self, node: NodeId) -> Vec<Tensor> {
+        let NodeTensors { weights, buffers } = self.tensors(node, &Run { statistics: Statistics::Fixed, precision: Default::default() });
+        weights.into_iter().chain(buffers).map(|tensor| tensor.detach().to_device(Device::Cpu)).collect()
+    }
+
+    /// Whether every norm has running statistics.
+    pub fn tracks(&self) -> bool {
+        !self.buffers.is_empty()
+    }
+
+    /// Every weight and running statistic with its name, sorted by name.
+    pub fn named(&self) -> Vec<(String, Tensor)> {
+        let weights = self.slots.iter().zip(&self.leaves).map(|(slot, leaf)| (slot.name.clone(), leaf.detach()));
+        let buffers = self.buffers.values().flatten().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        let mut named: Vec<_> = weights.chain(buffers).collect();
+        named.sort_by(|a, b| a.0.cmp(&b.0));
+        named
+    }
+
+    /// Copies every tensor that both networks have by name and shape; says how many these were.
+    pub fn copy_from(&mut self, other: &Self) -> usize {
+        let theirs: HashMap<String, Tensor> = other.named().into_iter().collect();
+        let mut copied = 0;
+        for (name, mut mine) in self.named() {
+            if let Some(tensor) = theirs.get(&name).filter(|tensor| tensor.size() == mine.size()) {
+                tch::no_grad(|| mine.copy_(tensor));
+                copied += 1;
+            }
+        }
+        copied
+    }
+
+    /// Sets every weight and running statistic from `tensors`; each must be there with its shape.
+    pub fn restore(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        for (name, mut mine) in self.named() {
+            let found = tensors.get(&name).ok_or_else(|| Error::invalid("checkpoint", "no tensor for it", format!("`{name}`")))?;
+            if found.size() != mine.size() {
+                let wanted = format!("{:?}", mine.size());
+                return Err(Error::invalid(format!("checkpoint tensor `{name}`"), format!("shape {:?}", found.size()), wanted));
+            }
+            tch::no_grad(|| mine.copy_(found));
+        }
+        Ok(())
+    }
+}
+
+fn view(flat: &Tensor, slot: &Slot) -> Tensor {
+    flat.narrow(0, slot.range.start, slot.range.end - slot.range.start).view(slot.shape.as_slice()).detach()
+}
+
+/// Appends the first values of one weight. Each weight has a stream of its own, so that a standalone network starts as
+/// the same subnet of a supernet does.
+fn fill(values: &mut Vec<f32>, init: Init, range: &Range<i64>, seed: u64, name: &str) {
+    let count = (range.end - range.start) as usize;
+    match init {
+        Init::Constant(value) => values.extend(std::iter::repeat_n(value as f32, count)),
+        Init::Uniform { fan_in } => {
+            let mut rng = stream(seed, &format!("init/{name}"), 0);
+            let bound = (fan_in as f32).sqrt().recip();
+            let unit = |bits: u32| (bits >> 8) as f32 / (1u32 << 24) as f32; // 24 bits: all that an f32 in 0..1 holds evenly
+            values.extend((0..count).map(|_| (2.0 * unit(rng.next_u32()) - 1.0) * bound));
+        }
+    }
+}

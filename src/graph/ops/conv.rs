@@ -1,0 +1,77 @@
+//! Square convolution with symmetric padding, so that stride 1 keeps the size.
+
+use serde::Serialize;
+use tch::Tensor;
+
+use super::{Init, NodeTensors, Operator, WeightSpec};
+use crate::graph::onnx::{Attribute, OnnxBuilder, ValueId};
+use crate::graph::{Run, Shape};
+use crate::{Error, Result};
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Conv {
+    /// Output channels.
+    pub channels: i64,
+    /// Side of the kernel; odd.
+    pub kernel: i64,
+    /// Step between outputs.
+    pub stride: i64,
+    /// Whether an own number is added per output channel.
+    pub bias: bool,
+}
+
+impl Conv {
+    /// A convolution without bias.
+    pub fn new(channels: i64, kernel: i64, stride: i64) -> Self {
+        Self { channels, kernel, stride, bias: false }
+    }
+}
+
+impl Operator for Conv {
+    fn shape(&self, inputs: &[&Shape]) -> Result<Shape> {
+        let [_, height, width] = inputs[0].image()?;
+        if self.kernel % 2 == 0 || self.kernel < 1 || self.stride < 1 || self.channels < 1 {
+            return Err(Error::invalid("conv", format!("{self:?}"), "an odd kernel, a positive stride and positive channels"));
+        }
+        let out = |size: i64| (size - 1) / self.stride + 1;
+        Ok(Shape::of_image(self.channels, out(height), out(width)))
+    }
+
+    fn weights(&self, inputs: &[&Shape]) -> Vec<WeightSpec> {
+        let from = inputs[0].0[0];
+        let init = Init::Uniform { fan_in: from * self.kernel * self.kernel };
+        let shape = vec![self.channels, from, self.kernel, self.kernel];
+        let mut weights = vec![WeightSpec { name: "weight", shape, init, complex: true }];
+        if self.bias {
+            weights.push(WeightSpec { name: "bias", shape: vec![self.channels], init, complex: false });
+        }
+        weights
+    }
+
+    fn macs(&self, inputs: &[&Shape]) -> u64 {
+        let Ok(output) = self.shape(inputs) else { return 0 };
+        (output.numel() * inputs[0].0[0] * self.kernel * self.kernel) as u64
+    }
+
+    fn keeps_zero(&self) -> bool {
+        !self.bias
+    }
+
+    fn forward(&self, run: &Run, tensors: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
+        let weight = run.compute(&tensors.weights[0]);
+        let bias = tensors.weights.get(1).map(|bias| run.compute(bias));
+        let pad = self.kernel / 2;
+        inputs[0].conv2d(&weight, bias.as_ref(), [self.stride; 2], [pad; 2], [1, 1], 1)
+    }
+
+    fn export(&self, onnx: &mut OnnxBuilder, name: &str, weights: &[Tensor], inputs: &[ValueId]) -> Result<ValueId> {
+        let mut operands = vec![inputs[0].clone(), onnx.tensor(&format!("{name}.weight"), &weights[0])?];
+        if self.bias {
+            operands.push(onnx.tensor(&format!("{name}.bias"), &weights[1])?);
+        }
+        let pads = Attribute::Ints("pads", vec![self.kernel / 2; 4]);
+        let kernel = Attribute::Ints("kernel_shape", vec![self.kernel; 2]);
+        Ok(onnx.node("Conv", name, &operands, &[kernel, pads, Attribute::Ints("strides", vec![self.stride; 2])]))
+    }
+}

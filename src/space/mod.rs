@@ -1,0 +1,112 @@
+//! Search spaces: descriptions that build a graph. One file each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::Arch;
+use crate::data::Dataset;
+use crate::graph::{Graph, Shape};
+use crate::{Error, Result};
+
+/// What a space has to know of the data: it decides the first and the last layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// `[channels, height, width]` of an image.
+    pub image: [i64; 3],
+    /// Names of the classes; their number is the width of the logits.
+    pub classes: Vec<String>,
+    /// Mean of each channel, pixels in 0…1.
+    pub mean: Vec<f32>,
+    /// Standard deviation of each channel.
+    pub deviation: Vec<f32>,
+}
+
+impl Task {
+    /// Reads the sizes off a data set, and mean and deviation off its training images.
+    pub fn of(data: &Dataset) -> Result<Self> {
+        let (mean, deviation) = data.train.channels_mean_std();
+        let image = data.train.shape().map(|size| size as i64);
+        Ok(Self { image, classes: data.classes.clone(), mean, deviation })
+    }
+
+    /// The shape of an image.
+    pub fn shape(&self) -> Shape {
+        Shape(self.image.to_vec())
+    }
+}
+
+/// Whether norms have an own scale and shift.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// They don't: the form that subnets can share.
+    Shared,
+    /// They do: the form of a network that stands alone. Costs are counted in it.
+    Own,
+}
+
+/// What may be chosen?
+pub trait Space {
+    /// The network with choices, for `task`, or why it can't be built.
+    fn graph(&self, task: &Task, norm: Norm) -> Result<Graph>;
+
+    /// Reads an architecture in the notation of this space.
+    fn parse(&self, text: &str) -> Result<Arch>;
+
+    /// Writes it.
+    fn text(&self, arch: &Arch) -> String;
+
+    /// A drawing: nodes from left to right, and edges with the operation they do. Empty if there is nothing to draw.
+    fn drawing(&self, arch: &Arch) -> serde_json::Value;
+
+    /// An option that computes nothing, for the genes that have one.
+    fn nothing(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// One row per space: its kind in a recipe, its file, its type.
+macro_rules! spaces {
+    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
+        $(mod $file; pub use $file::$kind;)+
+
+        /// The `[space]` table of a recipe.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum SpaceConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
+
+        impl std::ops::Deref for SpaceConfig {
+            type Target = dyn Space;
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(space) => space),+ }
+            }
+        }
+
+        /// The kinds of spaces there are.
+        pub const KINDS: &[&str] = &[$($name),+];
+    };
+}
+
+spaces! {
+    /// NAS-Bench-201.
+    "nb201" => nb201::Nb201,
+}
+
+/// `arch` with every operation removed that nothing reaches or nothing reads, as far as the space can write it: of the
+/// strings that differ in dead operations only, this one is reported.
+pub fn canonical(space: &dyn Space, graph: &Graph, arch: &Arch) -> Arch {
+    let Some(nothing) = space.nothing() else { return arch.clone() };
+    let key = |arch: &Arch| crate::graph::Plan::live(graph, arch).key();
+    let wanted = key(arch);
+    let mut canonical = arch.clone();
+    for gene in 0..graph.genes().len() {
+        let without = canonical.with(gene, nothing);
+        if key(&without) == wanted {
+            canonical = without;
+        }
+    }
+    canonical
+}
+
+/// An error for a notation that can't be read.
+fn unreadable(text: &str, wanted: impl Into<String>) -> Error {
+    Error::invalid("arch", format!("\"{text}\""), wanted)
+}

@@ -1,0 +1,184 @@
+//! NAS-Bench-201 (arXiv:2001.00326): three stages of equal cells; a cell has four nodes and an operation on each of its
+//! six edges.
+//!
+//! Node `i` is the sum over `j < i` of `operation(i←j)` of node `j`; node 0 is the cell's input, node 3 its output.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Norm, Space, Task, unreadable};
+use crate::arch::{Arch, Gene};
+use crate::graph::ops::{AvgPool, BatchNorm, Conv, GlobalPool, Identity, Linear, Normalize, Relu, Sum, Zero};
+use crate::graph::{Graph, GraphBuilder, NodeId};
+use crate::{Error, Result};
+
+/// The operations, by number.
+pub const OPERATIONS: [&str; 5] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
+/// The edges (to, from), by number.
+const EDGES: [(usize, usize); 6] = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)];
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nb201 {
+    /// Channels of the first stage; each further one has twice as many.
+    pub channels: i64,
+    /// Cells per stage.
+    pub cells: usize,
+    /// Number of classes, if it is to be checked against the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// `[channels, height, width]` of the images, if it is to be checked against the data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<[i64; 3]>,
+}
+
+impl Default for Nb201 {
+    fn default() -> Self {
+        Self { channels: 16, cells: 5, classes: None, image: None }
+    }
+}
+
+impl Nb201 {
+    fn check(&self, task: &Task) -> Result<()> {
+        if !(1..=4096).contains(&self.channels) {
+            return Err(Error::invalid("space.channels", self.channels, "1…4096"));
+        }
+        if !(1..=64).contains(&self.cells) {
+            return Err(Error::invalid("space.cells", self.cells, "1…64"));
+        }
+        if let Some(classes) = self.classes.filter(|&classes| classes != task.classes.len()) {
+            return Err(Error::invalid("space.classes", classes, format!("{}, as the data has", task.classes.len())));
+        }
+        if let Some(image) = self.image.filter(|image| *image != task.image) {
+            return Err(Error::invalid("space.image", format!("{image:?}"), format!("{:?}, as the data has", task.image)));
+        }
+        let [_, height, width] = task.image;
+        if height.min(width) < 4 {
+            return Err(Error::invalid("space.image", format!("{height}×{width} pixels"), "at least 4×4: it is halved twice"));
+        }
+        Ok(())
+    }
+}
+
+fn genes() -> Vec<Gene> {
+    let gene = |(to, from): &(usize, usize)| Gene { name: format!("{to}<-{from}"), options: OPERATIONS.map(String::from).to_vec() };
+    EDGES.iter().map(gene).collect()
+}
+
+/// Adds the parts of the network under their names.
+struct Parts {
+    builder: GraphBuilder,
+    affine: bool,
+}
+
+impl Parts {
+    fn conv_norm(&mut self, name: &str, conv: Conv, input: NodeId) -> Result<NodeId> {
+        let conv = self.builder.op(format!("{name}.conv"), conv, &[input])?;
+        self.builder.op(format!("{name}.norm"), BatchNorm { affine: self.affine }, &[conv])
+    }
+
+    fn relu_conv_norm(&mut self, name: &str, conv: Conv, input: NodeId) -> Result<NodeId> {
+        let relu = self.builder.op(format!("{name}.relu"), Relu, &[input])?;
+        self.conv_norm(name, conv, relu)
+    }
+
+    fn edge(&mut self, name: &str, gene: usize, input: NodeId) -> Result<NodeId> {
+        let channels = self.builder.shape(input).image()?[0];
+        let options = vec![
+            self.builder.op(format!("{name}.none"), Zero { shape: None }, &[input])?,
+            self.builder.op(format!("{name}.skip_connect"), Identity, &[input])?,
+            self.relu_conv_norm(&format!("{name}.nor_conv_1x1"), Conv::new(channels, 1, 1), input)?,
+            self.relu_conv_norm(&format!("{name}.nor_conv_3x3"), Conv::new(channels, 3, 1), input)?,
+            self.builder.op(format!("{name}.avg_pool_3x3"), AvgPool { kernel: 3, stride: 1, pad: 1 }, &[input])?,
+        ];
+        self.builder.choice(gene, options)
+    }
+
+    fn cell(&mut self, name: &str, input: NodeId) -> Result<NodeId> {
+        let mut nodes = vec![input];
+        for to in 1..4 {
+            let mut terms = vec![];
+            for (gene, &(_, from)) in EDGES.iter().enumerate().filter(|(_, edge)| edge.0 == to) {
+                terms.push(self.edge(&format!("{name}.{to}<-{from}"), gene, nodes[from])?);
+            }
+            let single = terms.len() == 1;
+            nodes.push(if single { terms[0] } else { self.builder.op(format!("{name}.node{to}"), Sum, &terms)? });
+        }
+        Ok(nodes[3])
+    }
+
+    /// Halves the image and changes the channels: two convolutions beside an average pool with a 1×1 convolution.
+    fn reduction(&mut self, name: &str, channels: i64, input: NodeId) -> Result<NodeId> {
+        let first = self.relu_conv_norm(&format!("{name}.first"), Conv::new(channels, 3, 2), input)?;
+        let second = self.relu_conv_norm(&format!("{name}.second"), Conv::new(channels, 3, 1), first)?;
+        let pooled = self.builder.op(format!("{name}.pool"), AvgPool { kernel: 2, stride: 2, pad: 0 }, &[input])?;
+        let shortcut = self.builder.op(format!("{name}.shortcut"), Conv::new(channels, 1, 1), &[pooled])?;
+        self.builder.op(name, Sum, &[shortcut, second])
+    }
+}
+
+impl Space for Nb201 {
+    fn graph(&self, task: &Task, norm: Norm) -> Result<Graph> {
+        self.check(task)?;
+        let mut parts = Parts { builder: GraphBuilder::image(task.shape(), genes()), affine: norm == Norm::Own };
+        let normalize = Normalize { mean: task.mean.clone(), deviation: task.deviation.clone() };
+        let pixels = parts.builder.op("normalize", normalize, &[0])?;
+        let mut x = parts.conv_norm("stem", Conv::new(self.channels, 3, 1), pixels)?;
+        for stage in 0..3 {
+            if stage > 0 {
+                x = parts.reduction(&format!("stage{stage}.reduction"), self.channels << stage, x)?;
+            }
+            for cell in 0..self.cells {
+                x = parts.cell(&format!("stage{stage}.cell{cell}"), x)?;
+            }
+        }
+        let Parts { mut builder, affine } = parts;
+        x = builder.op("last.norm", BatchNorm { affine }, &[x])?;
+        x = builder.op("last.relu", Relu, &[x])?;
+        x = builder.op("pool", GlobalPool, &[x])?;
+        x = builder.op("classifier", Linear { features: task.classes.len() as i64 }, &[x])?;
+        Ok(builder.finish(x))
+    }
+
+    fn parse(&self, text: &str) -> Result<Arch> {
+        let wanted = "the form |op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
+        let mut words = text.trim().split(['|', '+']).filter(|word| !word.is_empty());
+        let mut options = vec![];
+        for (to, from) in EDGES {
+            let word = words.next().ok_or_else(|| unreadable(text, wanted))?;
+            let (name, source) = word.split_once('~').ok_or_else(|| unreadable(text, wanted))?;
+            if source != from.to_string() {
+                return Err(unreadable(text, format!("`~{from}` after `{name}` on the edge {to}<-{from}; {wanted}")));
+            }
+            let known = || unreadable(text, format!("one of {} on the edge {to}<-{from}, not `{name}`", OPERATIONS.join(", ")));
+            options.push(OPERATIONS.iter().position(|&operation| operation == name).ok_or_else(known)?);
+        }
+        let arch = Arch::new(&genes(), &options)?;
+        if words.next().is_some() || self.text(&arch) != text.trim() {
+            return Err(unreadable(text, wanted));
+        }
+        Ok(arch)
+    }
+
+    fn text(&self, arch: &Arch) -> String {
+        let node = |to| {
+            let edges = EDGES.iter().enumerate().filter(|(_, edge)| edge.0 == to);
+            let words: String = edges.map(|(gene, (_, from))| format!("{}~{from}|", OPERATIONS[arch.option(gene)])).collect();
+            format!("|{words}")
+        };
+        [1, 2, 3].map(node).join("+")
+    }
+
+    fn drawing(&self, arch: &Arch) -> serde_json::Value {
+        let edges: Vec<_> = (0..EDGES.len())
+            .filter(|&gene| arch.option(gene) != 0)
+            .map(|gene| json!({ "from": EDGES[gene].1, "to": EDGES[gene].0, "op": OPERATIONS[arch.option(gene)] }))
+            .collect();
+        json!({ "nodes": ["input", "1", "2", "output"], "edges": edges })
+    }
+
+    fn nothing(&self) -> Option<usize> {
+        Some(0)
+    }
+}
