@@ -1,0 +1,225 @@
+//! Checkpoints: a safetensors file whose metadata is a manifest, written beside and renamed.
+//!
+//! Tensors: every weight and running statistic by its name, `optimizer.momentum.J` for each momentum row in use, and
+//! `optimizer.touched`. The random streams are functions of the step, so there is nothing else to a run's state. The
+//! same run writes the same bytes.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::model::Model;
+use super::recipe::Recipe;
+use crate::space::{SpaceConfig, Task};
+use crate::{Error, Result, files};
+
+/// Version of the format.
+pub const FORMAT: u32 = 1;
+/// The key of the manifest in the file's metadata.
+const KEY: &str = "supernaut";
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u64,
+    /// Steps in all.
+    pub total: u64,
+}
+
+impl Progress {
+    /// Whether nothing is left to do.
+    pub fn finished(&self) -> bool {
+        self.step >= self.total
+    }
+}
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the format.
+    pub format: u32,
+    /// The space, from which the graph is built again.
+    pub space: SpaceConfig,
+    /// Images and classes.
+    pub task: Task,
+    /// The architecture of a network that stands alone; `null` for a supernet.
+    pub arch: Option<String>,
+    /// Hash of the graph that the tensors belong to.
+    pub graph_hash: String,
+    /// The recipe of the run.
+    pub recipe: Recipe,
+    /// Its hash.
+    pub recipe_hash: String,
+    /// Hash of the images and labels.
+    pub data_hash: String,
+    /// How far the run had come.
+    pub progress: Progress,
+    /// Version of supernaut that wrote it.
+    pub supernaut: String,
+    /// Version of libtorch that trained it.
+    pub libtorch: String,
+    /// SHA-256 over all of the above and every tensor.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// The manifest of a model in a run.
+    pub fn of(model: &Model, recipe: &Recipe, data_hash: &str, progress: Progress) -> Self {
+        Self {
+            format: FORMAT,
+            space: model.space.clone(),
+            task: model.task.clone(),
+            arch: model.arch.as_ref().map(|arch| model.space.text(arch)),
+            graph_hash: model.graph_hash(),
+            recipe: recipe.clone(),
+            recipe_hash: recipe.hash(),
+            data_hash: data_hash.to_owned(),
+            progress,
+            supernaut: env!("CARGO_PKG_VERSION").into(),
+            libtorch: super::versions::LIBTORCH.into(),
+            sha256: String::new(),
+        }
+    }
+
+    /// An error unless the checkpoint belongs to what is `wanted`; `what` says whether recipe, data or space.
+    pub fn same(&self, what: &str, found: &str, wanted: &str) -> Result<()> {
+        if found == wanted {
+            return Ok(());
+        }
+        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
+        Err(Error::Version { what: format!("checkpoint of another {what} ({what} hash)"), found: short(found), wanted: short(wanted) })
+    }
+}
+
+/// A checkpoint, read and checked.
+pub struct Saved {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Graph and weights.
+    pub model: Model,
+    /// Which weights ever had a gradient.
+    pub touched: Vec<bool>,
+    /// The momentum rows.
+    pub rows: Vec<Option<Tensor>>,
+}
+
+/// Bytes of one tensor.
+struct Blob {
+    name: String,
+    kind: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+/// Writes a checkpoint.
+pub fn save(path: &Path, manifest: &Manifest, model: &Model, touched: &[bool], rows: &[Option<Tensor>]) -> Result<()> {
+    let mut blobs = vec![];
+    for (name, tensor) in model.network.named() {
+        blobs.push(Blob::of_floats(name, &tensor)?);
+    }
+    for (group, row) in rows.iter().enumerate().filter_map(|(group, row)| Some((group, row.as_ref()?))) {
+        blobs.push(Blob::of_floats(format!("optimizer.momentum.{group}"), row)?);
+    }
+    let flags: Vec<u8> = touched.iter().map(|&flag| flag.into()).collect();
+    blobs.push(Blob { name: "optimizer.touched".into(), kind: Dtype::U8, shape: vec![flags.len()], bytes: flags });
+    blobs.sort_by(|a, b| a.name.cmp(&b.name));
+    let manifest = Manifest { sha256: checksum(manifest, blobs.iter().map(|blob| (blob.name.as_str(), &*blob.bytes))), ..manifest.clone() };
+    let json = serde_json::to_string(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
+    let views = blobs.iter().map(|blob| {
+        let view = TensorView::new(blob.kind, blob.shape.clone(), &blob.bytes).expect("the bytes are as many as the shape says");
+        (blob.name.as_str(), view)
+    });
+    let file = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+        .map_err(|error| Error::Internal(format!("safetensors: {error}")))?;
+    files::write_whole(path, &file)
+}
+
+impl Blob {
+    fn of_floats(name: String, tensor: &Tensor) -> Result<Self> {
+        let flat = tensor.to_device(Device::Cpu).contiguous().view(-1);
+        let values = Vec::<f32>::try_from(&flat).map_err(|error| Error::Internal(error.to_string()))?;
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(Self { name, kind: Dtype::F32, shape: tensor.size().iter().map(|&size| size as usize).collect(), bytes })
+    }
+}
+
+/// Over the manifest (without the checksum) and every tensor, in the order of the names.
+fn checksum<'a>(manifest: &Manifest, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let bare = Manifest { sha256: String::new(), ..manifest.clone() };
+    let mut hasher = Sha256::new_with_prefix(serde_json::to_vec(&bare).expect("a manifest is plain data"));
+    for (name, bytes) in tensors {
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads the manifest alone, unchecked against the tensors.
+pub fn manifest(path: &Path) -> Result<Manifest> {
+    let bytes = files::read(path)?;
+    manifest_of(path, &bytes)
+}
+
+fn manifest_of(path: &Path, bytes: &[u8]) -> Result<Manifest> {
+    let wanted = "wanted a checkpoint (safetensors with a supernaut manifest)";
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
+    let text = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
+    let text = text.ok_or_else(|| Error::corrupt(path, format!("found no manifest, {wanted}")))?;
+    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
+    let format = value.get("format").and_then(|format| format.as_u64()).unwrap_or(0);
+    if format != u64::from(FORMAT) {
+        let what = format!("checkpoint format of {}", path.display());
+        return Err(Error::Version { what, found: format.to_string(), wanted: FORMAT.to_string() });
+    }
+    serde_json::from_value(value).map_err(|error| Error::corrupt(path, format!("found a manifest with {error}, {wanted}")))
+}
+
+/// Reads a checkpoint onto `device`: every byte is checked before any is used.
+pub fn load(path: &Path, device: Device) -> Result<Saved> {
+    let bytes = files::read(path)?;
+    let manifest = manifest_of(path, &bytes)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| Error::corrupt(path, format!("found {error}, wanted a whole file")))?;
+    let mut views: Vec<(String, TensorView)> = tensors.tensors();
+    views.sort_by(|a, b| a.0.cmp(&b.0));
+    if checksum(&manifest, views.iter().map(|(name, view)| (name.as_str(), view.data()))) != manifest.sha256 {
+        return Err(Error::corrupt(path, "found bytes that differ from its checksum, wanted the file as it was written"));
+    }
+    let mut model = rebuild(&manifest, device)?;
+    manifest.same("space", &manifest.graph_hash, &model.graph_hash())?;
+    let floats: HashMap<String, Tensor> =
+        views.iter().filter(|(_, view)| view.dtype() == Dtype::F32).map(|(name, view)| (name.clone(), tensor(view, device))).collect();
+    model.network.restore(&floats)?;
+    let touched = tensors.tensor("optimizer.touched").map(|view| view.data().iter().map(|&flag| flag != 0).collect());
+    let touched = touched.map_err(|error| Error::corrupt(path, format!("found {error}, wanted `optimizer.touched`")))?;
+    let rows = rows(&model, &floats);
+    Ok(Saved { manifest, model, touched, rows })
+}
+
+fn rebuild(manifest: &Manifest, device: Device) -> Result<Model> {
+    let Manifest { space, task, arch, recipe, .. } = manifest.clone();
+    match arch {
+        None => Model::supernet(space, task, recipe.seed, device),
+        Some(text) => {
+            let arch = space.parse(&text)?;
+            Model::standalone(space, task, arch, recipe.seed, device)
+        }
+    }
+}
+
+/// One row for each option that a group may be made of; the unused ones are empty.
+fn rows(model: &Model, tensors: &HashMap<String, Tensor>) -> Vec<Option<Tensor>> {
+    let groups = model.graph().genes().iter().map(|gene| gene.options.len()).max().unwrap_or(1);
+    (0..groups).map(|group| tensors.get(&format!("optimizer.momentum.{group}")).map(Tensor::shallow_clone)).collect()
+}
+
+fn tensor(view: &TensorView, device: Device) -> Tensor {
+    let size: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Tensor::from_data_size(view.data(), &size, Kind::Float).to_device(device)
+}

@@ -1,0 +1,94 @@
+//! How good is a subnet on held-out images?
+
+use std::collections::HashMap;
+
+use rand::seq::SliceRandom;
+use tch::Tensor;
+
+use super::images::DeviceImages;
+use super::model::Model;
+use super::recipe::BnPolicy;
+use crate::arch::Arch;
+use crate::arch::stream::stream;
+use crate::graph::{Network, Plan, Precision, Run, Statistics};
+
+/// Judges subnets of one model on one set of images. Architectures that compute the same graph are judged once.
+pub struct Evaluator {
+    images: DeviceImages,
+    /// Training images for recalibration, already chosen; unused under batch statistics.
+    calibration: Option<DeviceImages>,
+    batch: usize,
+    precision: Precision,
+    known: HashMap<String, f64>,
+}
+
+impl Evaluator {
+    /// Judges on `images`, `batch` at a time. Under recalibration, the statistics come from images of `train` that `seed`
+    /// chooses.
+    pub fn new(images: DeviceImages, train: &DeviceImages, bn: &BnPolicy, batch: usize, precision: Precision, seed: u64) -> Self {
+        let calibration = match bn {
+            BnPolicy::Batch {} => None,
+            BnPolicy::Recalibrate { images } => Some(chosen(train, *images, seed)),
+        };
+        Self { images, calibration, batch, precision, known: HashMap::new() }
+    }
+
+    /// Share of the images that `arch` classifies correctly.
+    pub fn accuracy(&mut self, model: &Model, arch: &Arch) -> f64 {
+        let plan = Plan::new(model.graph(), arch);
+        let key = plan.key();
+        if let Some(&known) = self.known.get(&key) {
+            return known;
+        }
+        let accuracy = tch::no_grad(|| match &self.calibration {
+            Some(images) if !model.network.tracks() => {
+                let own = model.network.with_own_statistics(&plan);
+                calibrate(&own, &plan, images, self.batch, self.precision);
+                accuracy(&own, &plan, &self.images, self.batch, self.precision)
+            }
+            _ => accuracy(&model.network, &plan, &self.images, self.batch, self.precision),
+        });
+        self.known.insert(key, accuracy);
+        accuracy
+    }
+}
+
+/// `count` training images, the same for every subnet.
+pub fn chosen(train: &DeviceImages, count: usize, seed: u64) -> DeviceImages {
+    let mut order: Vec<i64> = (0..train.len() as i64).collect();
+    order.shuffle(&mut stream(seed, "recalibrate", 0));
+    order.truncate(count);
+    train.pick(&order)
+}
+
+/// Sets the running statistics to their plain means over the batches of `images`.
+pub fn calibrate(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize, precision: Precision) {
+    for (index, start) in (0..images.len()).step_by(batch).enumerate() {
+        let run = Run { statistics: Statistics::Update { momentum: 1.0 / (index + 1) as f64 }, precision };
+        let (pixels, _) = images.slice(start, batch);
+        let _ = tch::no_grad(|| plan.run(network, &run, &pixels));
+    }
+}
+
+fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize, precision: Precision) -> f64 {
+    let statistics = if network.tracks() { Statistics::Fixed } else { Statistics::Batch };
+    let run = Run { statistics, precision };
+    let mut correct: Option<Tensor> = None; // counted on the device, read once
+    for start in (0..images.len()).step_by(batch) {
+        let (pixels, labels) = images.slice(start, batch);
+        let hits = plan.run(network, &run, &pixels).argmax(1, false).eq_tensor(&labels).sum(tch::Kind::Int64);
+        correct = Some(correct.map_or(hits.shallow_clone(), |so_far| so_far + &hits));
+    }
+    correct.map_or(0.0, |count| count.int64_value(&[]) as f64 / images.len() as f64)
+}
+
+/// The supernet's weights of `arch` as a network of its own, with statistics from training images: what is exported
+/// where a subnet isn't trained on.
+pub fn cut_out(supernet: &Model, arch: &Arch, images: &DeviceImages, batch: usize, seed: u64) -> crate::Result<Model> {
+    let (space, task) = (supernet.space.clone(), supernet.task.clone());
+    let mut model = Model::standalone(space, task, arch.clone(), seed, supernet.network.device())?;
+    model.network.copy_from(&supernet.network);
+    let plan = Plan::new(model.graph(), arch);
+    calibrate(&model.network, &plan, images, batch, Precision::Fp32);
+    Ok(model)
+}

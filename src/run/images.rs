@@ -1,0 +1,129 @@
+//! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last.
+
+use rand::RngExt;
+use tch::{Device, Kind, Tensor};
+
+use super::recipe::Augment;
+use crate::arch::stream::stream;
+use crate::data::Images;
+use crate::graph::channels_last;
+
+/// Labelled images on a device.
+pub struct DeviceImages {
+    pixels: Tensor, // u8 [count, channels, height, width]
+    labels: Tensor, // i64 [count]
+}
+
+impl DeviceImages {
+    /// Copies `images` to `device`.
+    pub fn new(images: &Images, device: Device) -> Self {
+        let [channels, height, width] = images.shape().map(|size| size as i64);
+        let size = [images.len() as i64, channels, height, width];
+        let pixels = Tensor::from_data_size(images.pixels(), &size, Kind::Uint8).to_device(device);
+        let labels = Tensor::from_slice(images.labels()).to_kind(Kind::Int64).to_device(device);
+        Self { pixels, labels }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.labels.size()[0] as usize
+    }
+
+    /// Never true: [`Images`] hold at least one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first `count` images, or all.
+    pub fn first(&self, count: usize) -> Self {
+        let count = count.min(self.len()) as i64;
+        Self { pixels: self.pixels.narrow(0, 0, count), labels: self.labels.narrow(0, 0, count) }
+    }
+
+    /// The images at `indices`, as a set of their own.
+    pub fn pick(&self, indices: &[i64]) -> Self {
+        let indices = Tensor::from_slice(indices).to_device(self.pixels.device());
+        Self { pixels: self.pixels.index_select(0, &indices), labels: self.labels.index_select(0, &indices) }
+    }
+
+    /// Images `start..start + count` (cut at the end) as floats in 0…1, and their labels.
+    pub fn slice(&self, start: usize, count: usize) -> (Tensor, Tensor) {
+        let count = count.min(self.len() - start) as i64;
+        let pixels = self.pixels.narrow(0, start as i64, count);
+        (floats(&pixels), self.labels.narrow(0, start as i64, count))
+    }
+
+    /// The images at `indices` as floats in 0…1, and their labels.
+    pub fn gather(&self, indices: &[i64]) -> (Tensor, Tensor) {
+        let indices = Tensor::from_slice(indices).to_device(self.pixels.device());
+        (floats(&self.pixels.index_select(0, &indices)), self.labels.index_select(0, &indices))
+    }
+
+    /// As [`gather`](Self::gather), with the random changes that step `step` of `seed` draws.
+    pub fn augmented(&self, indices: &[i64], augment: Augment, seed: u64, step: u64) -> (Tensor, Tensor) {
+        if augment == Augment::default() {
+            return self.gather(indices);
+        }
+        let device = self.pixels.device();
+        let chosen = Tensor::from_slice(indices).to_device(device);
+        let pixels = augmented(&self.pixels.index_select(0, &chosen), augment, seed, step);
+        (floats(&pixels), self.labels.index_select(0, &chosen))
+    }
+}
+
+fn floats(pixels: &Tensor) -> Tensor {
+    channels_last(pixels).to_kind(Kind::Float) / 255.0
+}
+
+/// One gather does crop and flip: each image reads the rows and columns that its draw says, out of a black border.
+fn augmented(pixels: &Tensor, augment: Augment, seed: u64, step: u64) -> Tensor {
+    let (size, device) = (pixels.size(), pixels.device());
+    let [count, channels, height, width] = size[..] else { unreachable!("images have four axes") };
+    let mut rng = stream(seed, "augment", step);
+    let (mut rows, mut columns) = (vec![], vec![]);
+    for _ in 0..count {
+        let (top, left) = (rng.random_range(0..=2 * augment.crop), rng.random_range(0..=2 * augment.crop));
+        let mirrored = augment.flip && rng.random_range(0..2) == 1;
+        rows.extend(top..top + height);
+        columns.extend((0..width).map(|x| left + if mirrored { width - 1 - x } else { x }));
+    }
+    let padded = pixels.constant_pad_nd([augment.crop; 4]);
+    let axis = |values: &[i64], shape: [i64; 4]| Tensor::from_slice(values).view(shape).to_device(device);
+    let along = |length: i64, shape: [i64; 4]| Tensor::arange(length, (Kind::Int64, device)).view(shape);
+    padded.index(&[
+        Some(along(count, [count, 1, 1, 1])),
+        Some(along(channels, [1, channels, 1, 1])),
+        Some(axis(&rows, [count, 1, height, 1])),
+        Some(axis(&columns, [count, 1, 1, width])),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_is_a_window_of_the_bordered_image_and_a_flip_its_mirror() {
+        let (height, width) = (4i64, 5i64);
+        let bytes: Vec<u8> = (1..=40).collect();
+        let images = Tensor::from_data_size(&bytes, &[2, 1, height, width], Kind::Uint8);
+        let pixel = |image: i64, y: i64, x: i64| if (0..height).contains(&y) && (0..width).contains(&x) { image * 20 + y * width + x + 1 } else { 0 };
+        let mut seen = std::collections::BTreeSet::new();
+        for step in 0..60 {
+            let changed = augmented(&images, Augment { crop: 1, flip: true }, 3, step);
+            for image in 0..2 {
+                let draws = (-1..=1).flat_map(|dy| (-1..=1).flat_map(move |dx| [(dy, dx, false), (dy, dx, true)]));
+                let is = |&(dy, dx, mirrored): &(i64, i64, bool)| {
+                    (0..height * width).all(|at| {
+                        let (y, x) = (at / width, at % width);
+                        let from = if mirrored { width - 1 - x } else { x };
+                        changed.int64_value(&[image, 0, y, x]) == pixel(image, y + dy, from + dx)
+                    })
+                };
+                let draw = draws.clone().find(is);
+                seen.insert(draw.unwrap_or_else(|| panic!("step {step} image {image} is no window")));
+            }
+        }
+        assert_eq!(seen.len(), 18, "every window and its mirror is drawn");
+    }
+}

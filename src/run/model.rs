@@ -1,0 +1,89 @@
+//! A network together with what it is: its space, its task, and the one architecture it has if it stands alone.
+
+use sha2::{Digest, Sha256};
+use tch::Device;
+
+use crate::Result;
+use crate::arch::{Arch, Cost};
+use crate::graph::{Graph, Network, Plan};
+use crate::schedule::Complexity;
+use crate::space::{Norm, SpaceConfig, Task, canonical};
+
+/// See the [module](self).
+pub struct Model {
+    /// Where its architectures come from.
+    pub space: SpaceConfig,
+    /// Images and classes.
+    pub task: Task,
+    /// The one architecture it can run; `None` for a supernet, which runs all.
+    pub arch: Option<Arch>,
+    /// Graph and weights.
+    pub network: Network,
+}
+
+impl Model {
+    /// A supernet with fresh weights.
+    pub fn supernet(space: SpaceConfig, task: Task, seed: u64, device: Device) -> Result<Self> {
+        let graph = space.graph(&task, Norm::Shared)?;
+        Ok(Self { network: Network::supernet(graph, seed, device), space, task, arch: None })
+    }
+
+    /// One architecture with fresh weights, own norms and running statistics.
+    pub fn standalone(space: SpaceConfig, task: Task, arch: Arch, seed: u64, device: Device) -> Result<Self> {
+        let graph = space.graph(&task, Norm::Own)?;
+        let plan = Plan::live(&graph, &arch);
+        Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch) })
+    }
+
+    /// What it computes.
+    pub fn graph(&self) -> &Graph {
+        self.network.graph()
+    }
+
+    /// Reads an architecture in the notation of its space.
+    pub fn parse(&self, text: &str) -> Result<Arch> {
+        self.space.parse(text)
+    }
+
+    /// What `arch` costs as a network that stands alone.
+    pub fn cost(&self, arch: &Arch) -> Result<Cost> {
+        Ok(self.space.graph(&self.task, Norm::Own)?.cost(arch))
+    }
+
+    /// `arch` without operations that nothing reaches or reads.
+    pub fn canonical(&self, arch: &Arch) -> Arch {
+        canonical(&*self.space, self.graph(), arch)
+    }
+
+    /// Hash of the whole graph: equal for equal spaces on equal tasks.
+    pub fn graph_hash(&self) -> String {
+        graph_hash(self.graph())
+    }
+}
+
+/// SHA-256 of a graph's description.
+pub fn graph_hash(graph: &Graph) -> String {
+    let json = serde_json::to_vec(graph).expect("a graph is plain data");
+    Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How complex the paths of a graph are.
+pub struct ComplexityRange {
+    least: u64,
+    greatest: u64,
+}
+
+impl ComplexityRange {
+    /// Of the whole space.
+    pub fn of(graph: &Graph) -> Self {
+        let at = |arch: &Arch| graph.cost(arch).complexity;
+        let least = at(&graph.least(|cost| cost.complexity as f64));
+        let greatest = at(&graph.least(|cost| -(cost.complexity as f64)));
+        Self { least, greatest }
+    }
+
+    /// Where `arch` stands.
+    pub fn place(&self, graph: &Graph, arch: &Arch) -> Complexity {
+        Complexity { of_path: graph.cost(arch).complexity, least: self.least, greatest: self.greatest }
+    }
+}

@@ -1,0 +1,490 @@
+//! A recipe: everything a run is a function of, beside its data. Read from TOML or JSON, every key checked.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::arch::Metric;
+use crate::data::Source;
+use crate::graph::{Precision, onnx};
+use crate::optimizer::{GradReset, SgdConfig};
+use crate::sampler::SamplerConfig;
+use crate::schedule::ScheduleConfig;
+use crate::space::SpaceConfig;
+use crate::{Error, Result};
+
+/// See the [module](self).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the run is called.
+    #[serde(default = "unnamed")]
+    pub name: String,
+    /// Seed of every random stream.
+    #[serde(default)]
+    pub seed: u64,
+    /// `cpu` or `cuda:N`.
+    #[serde(default = "cpu")]
+    pub device: String,
+    /// Threads of one operation; 0 for all cores. Part of what the bytes depend on.
+    #[serde(default)]
+    pub threads: usize,
+    /// Number type of activations.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Images of the training part that are held out: subnets are compared on them.
+    pub validation: usize,
+    /// Where the images are; absent where the program that embeds the library gives them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Source>,
+    /// What may be chosen.
+    pub space: SpaceConfig,
+    /// How the supernet is trained.
+    pub train: TrainConfig,
+    /// How subnets are found.
+    #[serde(default)]
+    pub search: SearchConfig,
+    /// How the chosen subnets are trained on.
+    #[serde(default = "TrainConfig::of_subnets")]
+    pub retrain: TrainConfig,
+    /// How latency is measured.
+    #[serde(default)]
+    pub latency: LatencyConfig,
+    /// How files are written and proved.
+    #[serde(default)]
+    pub export: ExportConfig,
+}
+
+fn unnamed() -> String {
+    "run".into()
+}
+
+fn cpu() -> String {
+    "cpu".into()
+}
+
+/// Where a subnet's training starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// Fresh weights.
+    #[default]
+    Scratch,
+    /// The supernet's weights.
+    Supernet,
+}
+
+/// Random changes of training images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Augment {
+    /// Pixels of black border from which a window of the old size is cut.
+    pub crop: i64,
+    /// Whether every second image is mirrored.
+    pub flip: bool,
+}
+
+/// The `[train]` and `[retrain]` tables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Times that every image is seen. 0 in `[retrain]`: keep the weights, only the statistics are made anew.
+    pub epochs: u64,
+    /// Images per step.
+    pub batch: usize,
+    /// Base learning rate η₀.
+    pub rate: f64,
+    /// How the rate falls.
+    pub schedule: ScheduleConfig,
+    /// Which path is trained next.
+    pub sampler: SamplerConfig,
+    /// Momentum β.
+    pub momentum: f64,
+    /// Whether SGD looks ahead.
+    pub nesterov: bool,
+    /// A momentum buffer per operation of one edge (momentum separation).
+    pub momentum_separation: bool,
+    /// The gene whose options make the groups, by name; absent: drawn once per run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// Weight decay λ.
+    pub weight_decay: f64,
+    /// Greatest norm of the gradient; 0 for no limit.
+    pub clip: f64,
+    /// What becomes of weights that a step's path doesn't use.
+    pub grad_reset: GradReset,
+    /// ε of label smoothing.
+    pub label_smoothing: f64,
+    /// Random changes of the images.
+    pub augment: Augment,
+    /// Where a subnet starts; of no meaning for a supernet.
+    pub start: Start,
+    /// Steps between two checkpoints.
+    pub checkpoint_steps: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 250,
+            batch: 64,
+            rate: 0.025,
+            schedule: ScheduleConfig::ComplexityAware(Default::default()),
+            sampler: SamplerConfig::default(),
+            momentum: 0.9,
+            nesterov: true,
+            momentum_separation: true,
+            split: None,
+            weight_decay: 5e-4,
+            clip: 5.0,
+            grad_reset: GradReset::Zero,
+            label_smoothing: 0.0,
+            augment: Augment { crop: 4, flip: true },
+            start: Start::Scratch,
+            checkpoint_steps: 500,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The benchmark's own recipe for a network that stands alone.
+    pub fn of_subnets() -> Self {
+        let schedule = ScheduleConfig::Cosine(Default::default());
+        Self { epochs: 200, batch: 256, rate: 0.1, schedule, momentum_separation: false, clip: 0.0, ..Self::default() }
+    }
+
+    /// The constants of the optimiser.
+    pub fn sgd(&self) -> SgdConfig {
+        let Self { momentum, nesterov, weight_decay, clip, grad_reset, .. } = *self;
+        SgdConfig { momentum, nesterov, weight_decay, clip, grad_reset }
+    }
+
+    fn check(&self, table: &str) -> Result<()> {
+        let field = |name: &str| format!("{table}.{name}");
+        at_least(&field("batch"), self.batch as f64, 1.0)?;
+        at_least(&field("checkpoint_steps"), self.checkpoint_steps as f64, 1.0)?;
+        within(&field("rate"), self.rate, 1e-12, 1e3)?;
+        within(&field("momentum"), self.momentum, 0.0, 0.9999)?;
+        within(&field("weight_decay"), self.weight_decay, 0.0, 1.0)?;
+        within(&field("clip"), self.clip, 0.0, 1e9)?;
+        within(&field("label_smoothing"), self.label_smoothing, 0.0, 0.9)?;
+        within(&field("augment.crop"), self.augment.crop as f64, 0.0, 256.0)?;
+        if self.nesterov && self.momentum == 0.0 {
+            return Err(Error::invalid(field("nesterov"), "true with momentum 0", "false, or a momentum to look ahead along"));
+        }
+        match &self.schedule {
+            ScheduleConfig::ComplexityAware(calr) => within(&field("schedule.gamma_max"), calr.gamma_max, 1.0, 100.0),
+            ScheduleConfig::Cosine(cosine) => within(&field("schedule.least"), cosine.least, 0.0, 1.0),
+            ScheduleConfig::Linear(_) => Ok(()),
+        }
+    }
+}
+
+/// Where the statistics of a supernet's norms come from when a subnet is judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum BnPolicy {
+    /// From the batch that is judged.
+    Batch {},
+    /// From so many training images, before.
+    Recalibrate {
+        /// How many.
+        #[serde(default = "two_thousand")]
+        images: usize,
+    },
+}
+
+fn two_thousand() -> usize {
+    2000
+}
+
+/// A closed interval; an absent end is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limit {
+    /// The least that is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The most that is allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+}
+
+impl Limit {
+    /// Whether `value` is allowed.
+    pub fn allows(&self, value: f64) -> bool {
+        self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
+    }
+}
+
+/// Limits on what a subnet may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// On trainable numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<Limit>,
+    /// On multiply-accumulates of one image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macs: Option<Limit>,
+    /// On the median latency, measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<Limit>,
+}
+
+impl Limits {
+    /// The limits that are set.
+    pub fn set(&self) -> Vec<(Metric, Limit)> {
+        let all = [(Metric::Params, self.params), (Metric::Macs, self.macs), (Metric::LatencyMs, self.latency_ms)];
+        all.into_iter().filter_map(|(metric, limit)| Some((metric, limit?))).collect()
+    }
+}
+
+/// The `[search]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SearchConfig {
+    /// Architectures per generation.
+    pub population: usize,
+    /// Generations after the first.
+    pub generations: usize,
+    /// How many of the best have children.
+    pub parents: usize,
+    /// Children by mutation, per generation.
+    pub mutations: usize,
+    /// Children by crossover, per generation.
+    pub crossovers: usize,
+    /// Chance of each gene to be drawn anew in a mutation.
+    pub mutation_rate: f64,
+    /// What is wanted: one metric gives one winner, several give a Pareto front.
+    pub objectives: Vec<Metric>,
+    /// What is allowed.
+    pub limits: Limits,
+    /// Where statistics come from.
+    pub bn: BnPolicy,
+    /// Validation images that an architecture is judged on; 0 for all.
+    pub images: usize,
+    /// Images at a time. With statistics from the batch it is part of the measure.
+    pub batch: usize,
+    /// How many subnets are kept, spread over the front.
+    pub keep: usize,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self {
+            population: 50,
+            generations: 20,
+            parents: 10,
+            mutations: 25,
+            crossovers: 25,
+            mutation_rate: 0.1,
+            objectives: vec![Metric::Accuracy],
+            limits: Limits::default(),
+            bn: BnPolicy::Batch {},
+            images: 0,
+            batch: 256,
+            keep: 1,
+        }
+    }
+}
+
+impl SearchConfig {
+    /// Whether candidates have to be timed.
+    pub fn needs_latency(&self) -> bool {
+        self.objectives.contains(&Metric::LatencyMs) || self.limits.latency_ms.is_some()
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value) in [("population", self.population), ("parents", self.parents), ("batch", self.batch), ("keep", self.keep)] {
+            at_least(&format!("search.{name}"), value as f64, 1.0)?;
+        }
+        within("search.mutation_rate", self.mutation_rate, 0.0, 1.0)?;
+        if !self.objectives.contains(&Metric::Accuracy) {
+            let found = format!("{:?}", self.objectives.iter().map(|metric| metric.name()).collect::<Vec<_>>());
+            return Err(Error::invalid("search.objectives", found, "a list with \"accuracy\" in it, without repeats"));
+        }
+        let mut seen = self.objectives.clone();
+        seen.sort();
+        seen.dedup();
+        if seen.len() != self.objectives.len() {
+            return Err(Error::invalid("search.objectives", "a metric twice", "each metric once"));
+        }
+        if let BnPolicy::Recalibrate { images } = self.bn {
+            at_least("search.bn.images", images as f64, 2.0)?;
+        }
+        for (metric, limit) in self.limits.set() {
+            let field = format!("search.limits.{}", metric.name());
+            let ends = [limit.min, limit.max];
+            if ends.iter().flatten().any(|end| !end.is_finite() || *end < 0.0) || ends == [None, None] {
+                return Err(Error::invalid(field, format!("{limit:?}"), "`min` or `max` or both, at least 0"));
+            }
+            if let [Some(min), Some(max)] = ends
+                && min > max
+            {
+                return Err(Error::invalid(field, format!("min {min} above max {max}"), "min at most max"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The `[latency]` table: how a file is timed, one image at a time, in ONNX Runtime on this machine's CPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LatencyConfig {
+    /// Threads of ONNX Runtime.
+    pub threads: usize,
+    /// Runs before the first that counts.
+    pub warm_up: usize,
+    /// Stop once the 95 % interval of the median is this narrow, as a share of the median, to either side.
+    pub half_width: f64,
+    /// Stop after so many seconds in any case.
+    pub seconds: f64,
+}
+
+impl Default for LatencyConfig {
+    fn default() -> Self {
+        Self { threads: 1, warm_up: 10, half_width: 0.02, seconds: 2.0 }
+    }
+}
+
+/// The `[export]` table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExportConfig {
+    /// ONNX operator set.
+    pub opset: i64,
+    /// Greatest difference between a logit of the file and of the network, relative to the largest logit.
+    pub tolerance: f64,
+    /// Test images that the two are compared on; 0 for all.
+    pub images: usize,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self { opset: onnx::OPSET_MIN, tolerance: 1e-4, images: 1000 }
+    }
+}
+
+impl Recipe {
+    /// Reads a TOML file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = String::from_utf8(bytes).map_err(|_| Error::corrupt(path, "found bytes that are not UTF-8, wanted a recipe in TOML"))?;
+        Self::from_toml(&text)
+    }
+
+    /// Reads TOML text.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let document = toml::Deserializer::parse(text)
+            .map_err(|error| Error::invalid("recipe", one_line(&error.to_string()), "valid TOML"))?;
+        let recipe: Self = checked(document)?;
+        recipe.check().map(|()| recipe)
+    }
+
+    /// Reads JSON text.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let recipe: Self = parse_json("recipe", text)?;
+        recipe.check().map(|()| recipe)
+    }
+
+    /// Checks every value by itself; what depends on the data is checked where the data is known.
+    pub fn check(&self) -> Result<()> {
+        at_least("validation", self.validation as f64, 1.0)?;
+        at_least("train.epochs", self.train.epochs as f64, 1.0)?;
+        self.train.check("train")?;
+        self.retrain.check("retrain")?;
+        self.search.check()?;
+        if self.train.start != Start::Scratch {
+            return Err(Error::invalid("train.start", "\"supernet\"", "\"scratch\": only a subnet can start from a supernet"));
+        }
+        if self.retrain.momentum_separation {
+            return Err(Error::invalid("retrain.momentum_separation", "true", "false: one path has nothing to separate"));
+        }
+        if self.retrain.epochs == 0 && self.retrain.start == Start::Scratch {
+            return Err(Error::invalid("retrain.epochs", "0 with start = \"scratch\"", "at least 1, or start = \"supernet\""));
+        }
+        at_least("latency.threads", self.latency.threads as f64, 1.0)?;
+        within("latency.half_width", self.latency.half_width, 1e-6, 1.0)?;
+        within("latency.seconds", self.latency.seconds, 0.001, 3600.0)?;
+        within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
+        within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
+    }
+
+    /// SHA-256 of every value but the place of the data, which isn't part of what a run is a function of.
+    pub fn hash(&self) -> String {
+        let mut json = serde_json::to_value(self).expect("a recipe is plain data");
+        if let Some(data) = json.get_mut("data").and_then(|data| data.as_object_mut()) {
+            data.remove("path");
+        }
+        hex_digest(json.to_string().as_bytes())
+    }
+
+    /// The folder of the images: `given`, or else the recipe's own, relative to the current folder.
+    pub fn data_folder(&self, given: Option<&Path>) -> Result<PathBuf> {
+        let own = self.data.as_ref().and_then(Source::path).map(Path::to_owned);
+        let missing = || Error::invalid("data.path", "nothing", "the folder of the images, here or with --data");
+        given.map(Path::to_owned).or(own).ok_or_else(missing)
+    }
+}
+
+/// SHA-256 as 64 hexadecimal digits.
+pub fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads JSON `text` into `T`, with the path of the offending key in the error; `what` names the whole.
+pub fn parse_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| describe(what, &error.path().to_string(), &error.inner().to_string()))?;
+    json.end().map_err(|error| Error::invalid(what, error, "one JSON document"))?;
+    Ok(value)
+}
+
+fn checked<'de, T: Deserialize<'de>>(document: toml::Deserializer<'de>) -> Result<T> {
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| describe("recipe", &error.path().to_string(), error.inner().message()))
+}
+
+/// Turns serde's words into ours: which key, what was found, what would do, and the nearest name to an unknown one.
+fn describe(what: &str, path: &str, message: &str) -> Error {
+    let message = one_line(message);
+    let path = if path == "." { what } else { path };
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = ["unknown field", "unknown variant"].iter().any(|kind| message.starts_with(kind));
+    let (Some((&name, options)), true) = (quoted.split_first(), unknown) else {
+        return Error::invalid(path, message, "a value of the right kind");
+    };
+    // The path ends in the unknown key where serde got that far, and in its table elsewhere.
+    let is_field = message.starts_with("unknown field");
+    let table = path.strip_suffix(name).map_or(path, |table| table.trim_end_matches('.'));
+    let field = match (is_field, table.is_empty() || table == what) {
+        (true, true) => name.to_owned(),
+        (true, false) => format!("{table}.{name}"),
+        (false, _) => path.to_owned(),
+    };
+    let found = if is_field { "an unknown key".to_owned() } else { format!("\"{name}\"") };
+    Error::invalid(field, found, format!("{}one of {}", did_you_mean(name, options), options.join(", ")))
+}
+
+/// `did you mean …? `, if one of `options` is near.
+pub fn did_you_mean(name: &str, options: &[&str]) -> String {
+    let similarity = |option: &&str| strsim::jaro_winkler(name, option);
+    let best = options.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    best.filter(|option| similarity(option) > 0.75).map_or(String::new(), |option| format!("did you mean `{option}`? "))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn at_least(field: &str, value: f64, least: f64) -> Result<()> {
+    if value >= least { Ok(()) } else { Err(Error::invalid(field, value, format!("at least {least}"))) }
+}
+
+fn within(field: &str, value: f64, least: f64, most: f64) -> Result<()> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(Error::invalid(field, value, format!("{least}…{most}"))) }
+}

@@ -1,0 +1,42 @@
+//! Single-path one-shot training (SPOS, arXiv:1904.00420): every path is drawn with equal probability.
+
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+
+use super::{Ask, Sampler};
+use crate::arch::{Arch, stream::stream};
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Uniform {}
+
+impl Sampler for Uniform {
+    fn ask(&self, ask: &Ask) -> Arch {
+        let mut rng = stream(ask.seed, "sample", ask.step);
+        let options: Vec<usize> = ask.genes.iter().map(|gene| rng.random_range(0..gene.options.len())).collect();
+        Arch::new(ask.genes, &options).expect("drawn within the options")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::Gene;
+
+    #[test]
+    fn every_option_is_drawn_equally_often() {
+        let genes: Vec<Gene> = (0..20).map(|gene| Gene { name: gene.to_string(), options: vec![String::new(); 4] }).collect();
+        let draws = 4000;
+        let mut counts = [[0u32; 4]; 20];
+        for step in 0..draws {
+            let arch = Uniform {}.ask(&Ask { genes: &genes, seed: 1, step });
+            (0..20).for_each(|gene| counts[gene][arch.option(gene)] += 1);
+        }
+        // 80 counts; 4σ leaves a chance of 1 in 200 that any of them is out by luck, and the seed is fixed.
+        let sigma = (0.1875 / draws as f64).sqrt();
+        for count in counts.iter().flatten() {
+            assert!((f64::from(*count) / draws as f64 - 0.25).abs() < 4.0 * sigma, "{counts:?}");
+        }
+    }
+}

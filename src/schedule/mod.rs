@@ -1,0 +1,48 @@
+//! How strongly does a path learn at this time? One file per schedule.
+
+use serde::{Deserialize, Serialize};
+
+/// How complex a path is among the paths of its space, by [`Cost::complexity`](crate::arch::Cost).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Complexity {
+    /// C(α) of the path.
+    pub of_path: u64,
+    /// The smallest of the space.
+    pub least: u64,
+    /// The greatest of the space.
+    pub greatest: u64,
+}
+
+/// A learning rate that changes over a run.
+pub trait Schedule {
+    /// The factor on the base rate after `progress` (0…1) of the run.
+    fn factor(&self, progress: f64, complexity: &Complexity) -> f64;
+}
+
+/// One row per schedule: its kind in a recipe, its file, its type.
+macro_rules! schedules {
+    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
+        $(mod $file; pub use $file::$kind;)+
+
+        /// The `schedule` of a recipe.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum ScheduleConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
+
+        impl std::ops::Deref for ScheduleConfig {
+            type Target = dyn Schedule;
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(schedule) => schedule),+ }
+            }
+        }
+    };
+}
+
+schedules! {
+    /// Half a cosine, for all paths alike.
+    "cosine" => cosine::Cosine,
+    /// A straight line to zero, for all paths alike.
+    "linear" => linear::Linear,
+    /// CaLR: the decay depends on the path's complexity.
+    "complexity" => complexity_aware::ComplexityAware,
+}

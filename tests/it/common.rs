@@ -1,0 +1,57 @@
+//! Small networks and made-up images that the tests share.
+
+use rand::Rng;
+use supernaut::arch::{Arch, stream::stream};
+use supernaut::data::{Dataset, Images};
+use supernaut::graph::Device;
+use supernaut::run::images::DeviceImages;
+use supernaut::run::model::Model;
+use supernaut::sampler::{Ask, Sampler, Uniform};
+use supernaut::space::{Nb201, SpaceConfig, Task};
+
+/// A task on square colour images.
+pub fn task(side: i64, classes: usize) -> Task {
+    let classes = (0..classes).map(|class| class.to_string()).collect();
+    Task { image: [3, side, side], classes, mean: vec![0.49, 0.48, 0.45], deviation: vec![0.25, 0.24, 0.26] }
+}
+
+/// A small NAS-Bench-201 space.
+pub fn small_space() -> SpaceConfig {
+    SpaceConfig::Nb201(Nb201 { channels: 4, cells: 1, ..Default::default() })
+}
+
+/// A small supernet.
+pub fn small_supernet(seed: u64) -> Model {
+    Model::supernet(small_space(), task(8, 10), seed, Device::Cpu).unwrap()
+}
+
+/// `count` architectures drawn uniformly.
+pub fn archs(model: &Model, count: u64) -> Vec<Arch> {
+    (0..count).map(|step| Uniform {}.ask(&Ask { genes: model.graph().genes(), seed: 99, step })).collect()
+}
+
+/// Images whose class can be seen: class `k` is bright in column `k`, over noise.
+pub fn pictures(count: usize, side: usize, classes: usize, seed: u64) -> Images {
+    let mut rng = stream(seed, "pictures", 0);
+    let (mut pixels, mut labels) = (vec![], vec![]);
+    for index in 0..count {
+        let label = index % classes;
+        for at in 0..3 * side * side {
+            let noise = (rng.next_u32() % 120) as u8;
+            pixels.push(if at % side == label % side { noise + 130 } else { noise });
+        }
+        labels.push(label as u8);
+    }
+    Images::new("pictures", pixels, labels, [3, side, side], classes).unwrap()
+}
+
+/// The same on the CPU device.
+pub fn device_pictures(count: usize, side: usize, seed: u64) -> DeviceImages {
+    DeviceImages::new(&pictures(count, side, side, seed), Device::Cpu)
+}
+
+/// A data set of such images.
+pub fn dataset(train: usize, test: usize, side: usize) -> Dataset {
+    let classes = (0..side).map(|class| format!("class {class}")).collect();
+    Dataset { train: pictures(train, side, side, 1), test: pictures(test, side, side, 2), classes }
+}

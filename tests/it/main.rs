@@ -1,0 +1,7 @@
+//! One binary for all integration tests: linking libtorch once is enough.
+
+mod common;
+mod counts;
+mod exporting;
+mod planning;
+mod training;

@@ -1,0 +1,1 @@
+//! Training: what moves, what stands still, and what a checkpoint brings back.
