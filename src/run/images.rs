@@ -34,6 +34,11 @@ impl DeviceImages {
         self.len() == 0
     }
 
+    /// The same images, not copied.
+    pub fn all(&self) -> Self {
+        self.first(self.len())
+    }
+
     /// The first `count` images, or all.
     pub fn first(&self, count: usize) -> Self {
         let count = count.min(self.len()) as i64;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::model::Model;
 use crate::{Error, Result};
 
 /// What happened in one step of a job.
@@ -47,8 +48,11 @@ pub trait Job: Send {
         Err(Error::Unsupported(format!("{}: this kind of job has nothing to save; run it again instead", path.display())))
     }
 
-    /// What it found. An error before it is finished.
+    /// What it has found so far.
     fn result(&self) -> Result<Value>;
+
+    /// Hands back the model that it worked on.
+    fn into_model(self: Box<Self>) -> Option<Model>;
 }
 
 /// Asks a running job to stop, from any thread or signal handler.

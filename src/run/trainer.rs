@@ -80,11 +80,6 @@ impl Trainer {
         &self.model
     }
 
-    /// The model, as trained.
-    pub fn into_model(self) -> Model {
-        self.model
-    }
-
     fn steps_per_epoch(&self) -> u64 {
         self.images.len().div_ceil(self.config.batch) as u64
     }
@@ -195,5 +190,9 @@ impl Job for Trainer {
 
     fn result(&self) -> Result<Value> {
         Ok(json!({ "step": self.step, "total": self.total(), "loss": self.loss }))
+    }
+
+    fn into_model(self: Box<Self>) -> Option<Model> {
+        Some(self.model)
     }
 }

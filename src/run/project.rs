@@ -1,0 +1,342 @@
+//! A whole run in one folder: train, search, retrain, export, prove, report. Every phase leaves files that the next one
+//! starts from, so a run that was stopped anywhere goes on from there.
+//!
+//! `supernet.safetensors`, `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
+//! `report.html`.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Map, Value, json};
+
+use super::checkpoint;
+use super::evaluate::{chosen, cut_out};
+use super::export;
+use super::images::DeviceImages;
+use super::job::{Cancel, Event, Job, drive};
+use super::model::Model;
+use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
+use super::search::{Evaluation, Search};
+use super::trainer::Trainer;
+use super::{report, runtime, versions};
+use crate::arch::Arch;
+use crate::data::{Dataset, Images};
+use crate::graph::{Device, device, set_threads};
+use crate::space::Task;
+use crate::{Error, Result, files};
+
+/// Training images that running statistics are made from where a subnet isn't trained on.
+const CALIBRATION_IMAGES: usize = 2000;
+/// Lines of `events.jsonl` for one phase, about.
+const LOGGED: u64 = 200;
+
+/// Who looks on while a run goes.
+pub trait Watch {
+    /// Called after every step of every phase.
+    fn event(&mut self, event: &Event);
+}
+
+/// Looks away.
+impl Watch for () {
+    fn event(&mut self, _: &Event) {}
+}
+
+/// The images of a run, on its device.
+pub struct RunData {
+    /// What is learnt from.
+    pub train: DeviceImages,
+    /// What subnets are compared on.
+    pub validation: DeviceImages,
+    /// What is reported on.
+    pub test: DeviceImages,
+    /// Sizes and classes.
+    pub task: Task,
+    /// Names the whole data set.
+    pub hash: String,
+}
+
+impl RunData {
+    /// Splits `data` as the recipe says and copies it to the recipe's device.
+    pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {
+        let device = device(&recipe.device)?;
+        let (train, validation) = data.holdout(recipe.validation, recipe.seed)?;
+        let on = |images: &Images| DeviceImages::new(images, device);
+        let (task, hash) = (Task::of(data)?, data.hash());
+        Ok(Self { train: on(&train), validation: on(&validation), test: on(&data.test), task, hash })
+    }
+}
+
+/// See the [module](self).
+pub struct Project {
+    recipe: Arc<Recipe>,
+    data: RunData,
+    device: Device,
+    folder: PathBuf,
+    seconds: Map<String, Value>,
+    log: File,
+    cancel: Cancel,
+    _lock: File,
+}
+
+impl Project {
+    /// Opens `folder` for a run of `recipe` on `data`, or for going on with one that was stopped.
+    ///
+    /// # Errors
+    /// If the folder isn't writable, holds a run of another recipe or data, or is in use by another process.
+    pub fn open(recipe: Recipe, data: &Dataset, folder: &Path, cancel: Cancel) -> Result<Self> {
+        recipe.check()?;
+        let device = device(&recipe.device)?;
+        set_threads(recipe.threads);
+        files::make_writable_folder(folder)?;
+        let lock = lock(folder)?;
+        let data = RunData::new(&recipe, data)?;
+        claim(folder, &recipe, &data.hash)?;
+        let log = folder.join("events.jsonl");
+        let log = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io(&log))?;
+        let seconds = std::fs::read(folder.join("seconds.json")).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Ok(Self { recipe: Arc::new(recipe), data, device, folder: folder.to_owned(), seconds, log, cancel, _lock: lock })
+    }
+
+    /// The images of the run.
+    pub fn data(&self) -> &RunData {
+        &self.data
+    }
+
+    /// All phases. Gives what `result.json` holds.
+    pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Value> {
+        runtime::check()?; // better now than after an hour of training
+        let supernet = self.train(watch)?;
+        let (search, found, supernet) = self.search(supernet, watch)?;
+        let mut subnets = vec![];
+        for (index, (arch, evaluation)) in found.into_iter().enumerate() {
+            let name = format!("subnet-{}", index + 1);
+            let model = self.retrain(&supernet, &name, &arch, watch)?;
+            subnets.push(self.export(&name, &model, &evaluation, watch)?);
+        }
+        let result = self.result(search, subnets);
+        files::write_whole(&self.folder.join("result.json"), pretty(&result).as_bytes())?;
+        report::write(&self.folder)?;
+        Ok(result)
+    }
+
+    /// The trained supernet: from its finished checkpoint, or trained from where its checkpoint stands.
+    pub fn train(&mut self, watch: &mut dyn Watch) -> Result<Model> {
+        let path = self.folder.join("supernet.safetensors");
+        let fresh = || {
+            let model = Model::supernet(self.recipe.space.clone(), self.data.task.clone(), self.recipe.seed, self.device)?;
+            Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
+        };
+        let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
+        self.train_to_end(trainer, &path, None, watch)
+    }
+
+    /// Trains one chosen architecture on, by the `[retrain]` table.
+    pub fn retrain(&mut self, supernet: &Model, name: &str, arch: &Arch, watch: &mut dyn Watch) -> Result<Model> {
+        let path = self.folder.join(format!("{name}.safetensors"));
+        let fresh = || {
+            let model = self.start(supernet, arch)?;
+            Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
+        };
+        let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
+        if trainer.model().arch.as_ref() != Some(arch) {
+            let wanted = supernet.space.text(arch);
+            let found = trainer.model().arch.as_ref().map_or("a supernet".into(), |found| supernet.space.text(found));
+            return Err(Error::Version { what: format!("{} (architecture)", path.display()), found, wanted });
+        }
+        self.train_to_end(trainer, &path, Some(name), watch)
+    }
+
+    fn resumed(&self, path: &Path) -> Result<Trainer> {
+        Trainer::resume(self.recipe.clone(), self.data.train.all(), self.data.hash.clone(), path)
+    }
+
+    fn start(&self, supernet: &Model, arch: &Arch) -> Result<Model> {
+        match self.recipe.retrain.start {
+            Start::Scratch => {
+                Model::standalone(supernet.space.clone(), supernet.task.clone(), arch.clone(), self.recipe.seed, self.device)
+            }
+            Start::Supernet => {
+                let images = match self.recipe.search.bn {
+                    BnPolicy::Recalibrate { images } => images,
+                    BnPolicy::Batch {} => CALIBRATION_IMAGES,
+                };
+                let images = chosen(&self.data.train, images, self.recipe.seed);
+                cut_out(supernet, arch, &images, self.recipe.search.batch, self.recipe.seed)
+            }
+        }
+    }
+
+    /// Trains with checkpoints; a cancelled run saves one more.
+    fn train_to_end(&mut self, mut trainer: Trainer, path: &Path, subnet: Option<&str>, watch: &mut dyn Watch) -> Result<Model> {
+        let phase = if subnet.is_some() { "retrain" } else { "train" };
+        let every = if subnet.is_some() { self.recipe.retrain.checkpoint_steps } else { self.recipe.train.checkpoint_steps };
+        let mut clock = Clock::start(phase);
+        let mut thin = Thin::default();
+        let cancel = self.cancel.clone();
+        let outcome = drive(&mut trainer, &cancel, |job, event| {
+            let event = Event { subnet: subnet.map(str::to_owned), ..event.clone() };
+            watch.event(&event);
+            thin.log(&mut self.log, &event);
+            if event.step % every == 0 || event.step == event.total {
+                job.save(path)?;
+                clock.add_to(&mut self.seconds, &self.folder)?;
+            }
+            Ok(())
+        });
+        if matches!(outcome, Err(Error::Cancelled)) || !path.exists() {
+            trainer.save(path)?;
+            clock.add_to(&mut self.seconds, &self.folder)?;
+        }
+        outcome?;
+        Ok(Box::new(trainer).into_model().expect("a trainer has a model"))
+    }
+
+    /// Searches the supernet. Gives what the report shows, the kept architectures, and the supernet back.
+    pub fn search(&mut self, supernet: Model, watch: &mut dyn Watch) -> Result<(Value, Vec<(Arch, Evaluation)>, Model)> {
+        let memory = Some(self.folder.join("evaluations.jsonl"));
+        let mut search = Search::new(self.recipe.clone(), supernet, &self.data.validation, &self.data.train, memory)?;
+        let (mut clock, mut thin, cancel) = (Clock::start("search"), Thin::default(), self.cancel.clone());
+        drive(&mut search, &cancel, |_, event| {
+            watch.event(event);
+            thin.log(&mut self.log, event);
+            Ok(())
+        })?;
+        clock.add_to(&mut self.seconds, &self.folder)?;
+        let (result, found) = (search.result()?, search.chosen());
+        Ok((result, found, Box::new(search).into_model().expect("a search has a model")))
+    }
+
+    /// Exports a subnet, proves the file, times it and tests it. Gives its entry in `result.json`.
+    pub fn export(&mut self, name: &str, model: &Model, evaluation: &Evaluation, watch: &mut dyn Watch) -> Result<Value> {
+        self.cancel.check()?;
+        let arch = model.arch.as_ref().expect("a retrained model has an architecture");
+        let mut clock = Clock::start("export");
+        let file_name = format!("{name}.onnx");
+        let path = self.folder.join(&file_name);
+        let verify = export::export(&path, model, &self.recipe.hash(), &self.data.test, &self.recipe.export)?;
+        let file = files::read(&path)?;
+        let accuracy = export::accuracy(&file, &self.data.test)?;
+        let image = model.task.image;
+        let latency = runtime::latency(&file, image, &self.recipe.latency)?;
+        let all_threads = runtime::latency(&file, image, &LatencyConfig { threads: 0, ..self.recipe.latency.clone() })?;
+        clock.add_to(&mut self.seconds, &self.folder)?;
+        let (phase, subnet, seconds) = ("export".into(), Some(name.into()), clock.total);
+        let event = Event { phase, subnet, step: 1, total: 1, seconds, accuracy: Some(accuracy), ..Default::default() };
+        watch.event(&event);
+        Thin::default().log(&mut self.log, &event);
+        let cost = model.graph().cost(arch);
+        Ok(json!({
+            "name": name,
+            "arch": model.space.text(arch),
+            "params": cost.params,
+            "macs": cost.macs,
+            "latency_ms": latency,
+            "latency_ms_all_threads": all_threads,
+            "supernet_accuracy": evaluation.accuracy,
+            "accuracy": accuracy,
+            "test_images": self.data.test.len(),
+            "onnx": file_name,
+            "verify": verify,
+            "drawing": model.space.drawing(arch),
+        }))
+    }
+
+    fn result(&self, search: Value, subnets: Vec<Value>) -> Value {
+        let recipe = &*self.recipe;
+        let graph_hash = checkpoint::manifest(&self.folder.join("supernet.safetensors")).map(|manifest| manifest.graph_hash);
+        json!({
+            "format": 1,
+            "name": recipe.name,
+            "finished": true,
+            "seed": recipe.seed,
+            "device": recipe.device,
+            "threads": recipe.threads,
+            "precision": recipe.precision,
+            "recipe_hash": recipe.hash(),
+            "data_hash": self.data.hash,
+            "space_hash": graph_hash.unwrap_or_default(),
+            "recipe": recipe,
+            "versions": versions::versions(),
+            "machine": versions::machine(),
+            "seconds": self.seconds,
+            "search": search,
+            "subnets": subnets,
+        })
+    }
+}
+
+/// The lock of the folder, held as long as the file is open.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(Error::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy(format!("{}: another run is using this folder", folder.display()))),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::io(&path)(error)),
+    }
+}
+
+/// Writes down whose run the folder holds, or checks that it is this one's.
+fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
+    let path = folder.join("run.json");
+    let mine = json!({ "format": 1, "name": recipe.name, "recipe_hash": recipe.hash(), "data_hash": data_hash });
+    let Ok(bytes) = std::fs::read(&path) else {
+        return files::write_whole(&path, pretty(&mine).as_bytes());
+    };
+    let theirs: Value = serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
+    for (key, what) in [("recipe_hash", "recipe"), ("data_hash", "data")] {
+        if theirs[key] != mine[key] {
+            let found = format!("a run on another {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
+            return Err(Error::invalid(format!("--out {}", folder.display()), found, "an empty folder, or one of this recipe and data"));
+        }
+    }
+    Ok(())
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).expect("plain data") + "\n"
+}
+
+/// Adds up the seconds of a phase over all the processes that worked on it.
+struct Clock {
+    phase: &'static str,
+    since: Instant,
+    total: f64,
+}
+
+impl Clock {
+    fn start(phase: &'static str) -> Self {
+        Self { phase, since: Instant::now(), total: 0.0 }
+    }
+
+    fn add_to(&mut self, seconds: &mut Map<String, Value>, folder: &Path) -> Result<()> {
+        let passed = self.since.elapsed().as_secs_f64();
+        (self.since, self.total) = (Instant::now(), self.total + passed);
+        let before = seconds.get(self.phase).and_then(Value::as_f64).unwrap_or(0.0);
+        seconds.insert(self.phase.into(), json!(before + passed));
+        files::write_whole(&folder.join("seconds.json"), pretty(&Value::Object(seconds.clone())).as_bytes())
+    }
+}
+
+/// Writes every so many-th event, with the mean loss since the last.
+#[derive(Default)]
+struct Thin {
+    losses: Vec<f64>,
+}
+
+impl Thin {
+    fn log(&mut self, file: &mut File, event: &Event) {
+        self.losses.extend(event.loss);
+        let every = (event.total / LOGGED).max(1);
+        if event.step % every == 0 || event.step == event.total {
+            let mean = self.losses.iter().sum::<f64>() / self.losses.len().max(1) as f64;
+            let event = Event { loss: event.loss.map(|_| mean), ..event.clone() };
+            self.losses.clear();
+            // Events are for onlookers: a full disk will stop the run at its next checkpoint, with the path.
+            let _ = writeln!(file, "{}", serde_json::to_string(&event).expect("an event is plain data"));
+        }
+    }
+}

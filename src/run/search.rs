@@ -1,0 +1,357 @@
+//! The search: evolution asks, the supernet and the clock answer, and what was learnt is remembered in a file.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::evaluate::Evaluator;
+use super::export::onnx_bytes;
+use super::images::DeviceImages;
+use super::job::{Event, Job};
+use super::model::Model;
+use super::recipe::{Limit, Recipe, SearchConfig};
+use super::runtime::{self, Latency};
+use crate::arch::{Arch, Cost, Metric};
+use crate::graph::{Device, Graph, Plan};
+use crate::search::{Evolution, Settings, Trial, fronts, spread};
+use crate::space::Norm;
+use crate::{Error, Result};
+
+/// Architectures beyond a limit count as this bad plus their excess, so that the least bad of them have children until
+/// one is found within (Deb's constraint domination).
+const BEYOND: f64 = 1e12;
+
+/// One architecture and what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// In the notation of the space, without dead operations.
+    pub arch: String,
+    /// Name of what it computes: equal for strings that compute the same.
+    pub key: String,
+    /// Trainable numbers as a network that stands alone.
+    pub params: u64,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+    /// Share of the validation images that the supernet classifies correctly with it; absent beyond a limit.
+    pub accuracy: Option<f64>,
+    /// Milliseconds for one image, where the search needs them.
+    pub latency_ms: Option<Latency>,
+}
+
+impl Evaluation {
+    /// The value of a metric, if it is known.
+    pub fn figure(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Accuracy => self.accuracy,
+            Metric::LatencyMs => self.latency_ms.map(|latency| latency.median),
+            Metric::Params => Some(self.params as f64),
+            Metric::Macs => Some(self.macs as f64),
+        }
+    }
+}
+
+/// See the [module](self).
+pub struct Search {
+    config: SearchConfig,
+    recipe: Arc<Recipe>,
+    model: Model,
+    /// The same space with own norms: what is counted and timed.
+    counted: Graph,
+    evaluator: Evaluator,
+    evolution: Evolution,
+    queue: VecDeque<(Arch, String)>,
+    known: HashMap<String, Evaluation>,
+    done: Vec<Evaluation>,
+    archs: Vec<Arch>,
+    memory: Option<PathBuf>,
+    started: Instant,
+}
+
+impl Search {
+    /// Searches the supernet `model`; subnets are judged on `validation`, and recalibrated on `train` if the recipe says so.
+    ///
+    /// `memory`, a file of JSON lines, keeps every evaluation: a search that is started again on it doesn't repeat any.
+    pub fn new(recipe: Arc<Recipe>, model: Model, validation: &DeviceImages, train: &DeviceImages, memory: Option<PathBuf>) -> Result<Self> {
+        let config = recipe.search.clone();
+        let counted = model.space.graph(&model.task, Norm::Own)?;
+        reachable(&config, &model, &counted)?;
+        if config.needs_latency() {
+            runtime::check()?;
+        }
+        let images = if config.images == 0 { validation.len() } else { config.images };
+        if images > validation.len() {
+            return Err(Error::invalid("search.images", images, format!("at most the {} validation images", validation.len())));
+        }
+        let evaluator = Evaluator::new(validation.first(images), train, &config.bn, config.batch, recipe.precision, recipe.seed);
+        let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), recipe.seed);
+        let known = memory.as_deref().map_or(Ok(HashMap::new()), |path| recall(path, &recipe))?;
+        let (queue, done, archs, started) = (VecDeque::new(), vec![], vec![], Instant::now());
+        Ok(Self { config, recipe, model, counted, evaluator, evolution, queue, known, done, archs, memory, started })
+    }
+
+    /// Everything that was judged, in order.
+    pub fn evaluations(&self) -> &[Evaluation] {
+        &self.done
+    }
+
+    /// Positions in [`evaluations`](Self::evaluations) of those within the limits that no other beats in every objective.
+    pub fn front(&self) -> Vec<usize> {
+        let within: Vec<usize> = (0..self.done.len()).filter(|&at| self.done[at].accuracy.is_some()).collect();
+        let points: Vec<Vec<f64>> = within.iter().map(|&at| self.figures(&self.done[at])).collect();
+        fronts(&points).first().map_or(vec![], |front| front.iter().map(|&at| within[at]).collect())
+    }
+
+    /// The kept architectures, most accurate first.
+    pub fn chosen(&self) -> Vec<(Arch, Evaluation)> {
+        let points: Vec<Vec<f64>> = self.done.iter().map(|evaluation| self.figures(evaluation)).collect();
+        let mut chosen = spread(&points, &self.front(), self.config.keep);
+        chosen.sort_by(|&a, &b| points[a][0].total_cmp(&points[b][0]));
+        chosen.into_iter().map(|at| (self.archs[at].clone(), self.done[at].clone())).collect()
+    }
+
+    /// One figure per objective, accuracy first, the smaller the better.
+    fn figures(&self, evaluation: &Evaluation) -> Vec<f64> {
+        let mut objectives = self.config.objectives.clone();
+        objectives.sort(); // accuracy comes first
+        let value = |metric: Metric| match evaluation.figure(metric) {
+            Some(value) if evaluation.accuracy.is_some() => if metric.maximise() { -value } else { value },
+            _ => BEYOND + evaluation.latency_ms.map_or(0.0, |latency| latency.median),
+        };
+        objectives.into_iter().map(value).collect()
+    }
+
+    /// Fills the queue with the next generation; whether there is one.
+    fn ask(&mut self) -> Result<bool> {
+        let (model, counted, limits) = (&self.model, &self.counted, self.config.limits.set());
+        let mut nearest: Option<(f64, Metric, Limit, f64, Arch)> = None;
+        let asked = self.evolution.ask(|arch| {
+            let cost = counted.cost(&model.canonical(arch));
+            for &(metric, limit) in &limits {
+                let Some(value) = metric.of(cost).filter(|&value| !limit.allows(value)) else { continue };
+                let miss = excess(limit, value);
+                if nearest.as_ref().is_none_or(|(least, ..)| miss < *least) {
+                    nearest = Some((miss, metric, limit, value, arch.clone()));
+                }
+                return None;
+            }
+            Some(Plan::live(model.graph(), arch).key())
+        });
+        if let (true, true, Some((_, metric, limit, value, arch))) = (asked.is_empty(), self.done.is_empty(), nearest) {
+            return Err(unreachable_limit(metric, limit, value, &model.space.text(&arch)));
+        }
+        let keyed = asked.into_iter().map(|arch| (model.canonical(&arch), Plan::live(model.graph(), &arch).key()));
+        self.queue = keyed.collect();
+        Ok(!self.queue.is_empty())
+    }
+
+    fn judge(&mut self, arch: &Arch, key: &str) -> Result<Evaluation> {
+        if let Some(known) = self.known.get(key) {
+            return Ok(known.clone());
+        }
+        let Cost { params, macs, .. } = self.counted.cost(arch);
+        let latency_ms = if self.config.needs_latency() { Some(self.time(arch)?) } else { None };
+        let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
+        let accuracy = latency_ms.as_ref().is_none_or(within).then(|| self.evaluator.accuracy(&self.model, arch));
+        let evaluation = Evaluation { arch: self.model.space.text(arch), key: key.to_owned(), params, macs, accuracy, latency_ms };
+        if let Some(path) = &self.memory {
+            append(path, &evaluation)?;
+        }
+        Ok(evaluation)
+    }
+
+    /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
+    fn time(&self, arch: &Arch) -> Result<Latency> {
+        let Model { space, task, .. } = &self.model;
+        let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
+        let file = onnx_bytes(&model, "", self.recipe.export.opset)?;
+        runtime::latency(&file, task.image, &self.recipe.latency)
+    }
+
+    fn total(&self) -> u64 {
+        (self.config.population * (self.config.generations + 1)) as u64
+    }
+
+    fn event(&self, evaluation: &Evaluation) -> Event {
+        Event {
+            phase: "search".into(),
+            step: self.done.len() as u64,
+            total: self.total().max(self.done.len() as u64),
+            seconds: self.started.elapsed().as_secs_f64(),
+            arch: Some(evaluation.arch.clone()),
+            accuracy: evaluation.accuracy,
+            ..Default::default()
+        }
+    }
+
+    /// An error unless something was found within the limits. Called once nothing is left to try.
+    fn found(&self) -> Result<()> {
+        if self.done.iter().any(|evaluation| evaluation.accuracy.is_some()) {
+            return Ok(());
+        }
+        let limit = self.config.limits.latency_ms.unwrap_or_default();
+        let timed = self.done.iter().filter_map(|evaluation| Some((evaluation.latency_ms?.median, &evaluation.arch)));
+        match timed.min_by(|a, b| excess(limit, a.0).total_cmp(&excess(limit, b.0))) {
+            Some((value, arch)) => Err(unreachable_limit(Metric::LatencyMs, limit, value, arch)),
+            None => Err(Error::invalid("search", "no architecture to judge", "a population and limits that leave some")),
+        }
+    }
+}
+
+impl Job for Search {
+    fn advance(&mut self) -> Result<Option<Event>> {
+        if self.queue.is_empty() && !self.ask()? {
+            return self.found().map(|()| None);
+        }
+        let (arch, key) = self.queue.pop_front().expect("just filled");
+        let evaluation = self.judge(&arch, &key)?;
+        let event = self.event(&evaluation);
+        self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: arch.clone() }]);
+        self.done.push(evaluation);
+        self.archs.push(arch);
+        Ok(Some(event))
+    }
+
+    fn result(&self) -> Result<Value> {
+        let front = self.front();
+        let evaluations: Vec<Value> = (self.done.iter().enumerate())
+            .map(|(at, evaluation)| {
+                let mut value = serde_json::to_value(evaluation).expect("an evaluation is plain data");
+                value["front"] = front.contains(&at).into();
+                value
+            })
+            .collect();
+        let chosen: Vec<String> = self.chosen().into_iter().map(|(_, evaluation)| evaluation.arch).collect();
+        Ok(json!({
+            "objectives": self.config.objectives,
+            "limits": self.config.limits,
+            "bn": self.config.bn,
+            "chosen": chosen,
+            "evaluations": evaluations,
+        }))
+    }
+
+    fn into_model(self: Box<Self>) -> Option<Model> {
+        Some(self.model)
+    }
+}
+
+fn settings(config: &SearchConfig) -> Settings {
+    let SearchConfig { population, generations, parents, mutations, crossovers, mutation_rate, .. } = *config;
+    Settings { population, generations, parents, mutations, crossovers, mutation_rate }
+}
+
+/// How far `value` lies outside.
+fn excess(limit: Limit, value: f64) -> f64 {
+    let below = limit.min.map_or(0.0, |min| min - value);
+    let above = limit.max.map_or(0.0, |max| value - max);
+    below.max(above).max(0.0)
+}
+
+fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Error {
+    let ends = [limit.min.map(|min| format!(">= {min}")), limit.max.map(|max| format!("<= {max}"))];
+    let wanted = ends.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    let nearest = if metric == Metric::LatencyMs { format!("{value:.4} ({arch})") } else { format!("{value} ({arch})") };
+    Error::Constraint { metric: metric.name().into(), wanted, nearest }
+}
+
+/// Refuses counted limits that lie beyond the ends of the space, before anything is tried.
+fn reachable(config: &SearchConfig, model: &Model, counted: &Graph) -> Result<()> {
+    for (metric, limit) in config.limits.set() {
+        let Some(value) = metric.of(Cost::default()).map(|_| |cost: Cost| metric.of(cost).expect("a counted metric")) else { continue };
+        let (least, greatest) = (counted.least(value), counted.least(|cost| -value(cost)));
+        let (bottom, top) = (value(counted.cost(&least)), value(counted.cost(&greatest)));
+        if limit.max.is_some_and(|max| max < bottom) {
+            return Err(unreachable_limit(metric, limit, bottom, &model.space.text(&least)));
+        }
+        if limit.min.is_some_and(|min| min > top) {
+            return Err(unreachable_limit(metric, limit, top, &model.space.text(&greatest)));
+        }
+    }
+    Ok(())
+}
+
+/// Reads what an earlier search on the same recipe found out. A last line that a crash cut short is left out.
+fn recall(path: &Path, recipe: &Recipe) -> Result<HashMap<String, Evaluation>> {
+    let header = json!({ "recipe_hash": recipe.hash() }).to_string();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            crate::files::write_whole(path, format!("{header}\n").as_bytes())?;
+            return Ok(HashMap::new());
+        }
+        Err(error) => return Err(Error::io(path)(error)),
+    };
+    let mut lines = text.lines();
+    if lines.next() != Some(header.as_str()) {
+        return Err(Error::corrupt(path, "found evaluations of another recipe, wanted those of this one or no such file"));
+    }
+    let whole: Vec<Evaluation> = lines.map_while(|line| serde_json::from_str(line).ok()).collect();
+    let kept: String = whole.iter().map(|evaluation| format!("{}\n", line(evaluation))).collect();
+    crate::files::write_whole(path, format!("{header}\n{kept}").as_bytes())?;
+    Ok(whole.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect())
+}
+
+fn line(evaluation: &Evaluation) -> String {
+    serde_json::to_string(evaluation).expect("an evaluation is plain data")
+}
+
+fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
+    let mut file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
+    writeln!(file, "{}", line(evaluation)).map_err(Error::io(path))
+}
+
+/// Judges a given list of architectures.
+pub struct Evaluate {
+    model: Model,
+    evaluator: Evaluator,
+    archs: Vec<Arch>,
+    accuracies: Vec<f64>,
+    started: Instant,
+}
+
+impl Evaluate {
+    /// Judges `archs` as a search with the same settings would.
+    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, validation: &DeviceImages, train: &DeviceImages) -> Self {
+        let SearchConfig { images, bn, batch, .. } = &recipe.search;
+        let images = if *images == 0 { validation.len() } else { *images };
+        let evaluator = Evaluator::new(validation.first(images), train, bn, *batch, recipe.precision, recipe.seed);
+        Self { model, evaluator, archs, accuracies: vec![], started: Instant::now() }
+    }
+
+    /// The accuracies so far, in the order of the list.
+    pub fn accuracies(&self) -> &[f64] {
+        &self.accuracies
+    }
+}
+
+impl Job for Evaluate {
+    fn advance(&mut self) -> Result<Option<Event>> {
+        let Some(arch) = self.archs.get(self.accuracies.len()) else { return Ok(None) };
+        let accuracy = self.evaluator.accuracy(&self.model, arch);
+        self.accuracies.push(accuracy);
+        Ok(Some(Event {
+            phase: "evaluate".into(),
+            step: self.accuracies.len() as u64,
+            total: self.archs.len() as u64,
+            seconds: self.started.elapsed().as_secs_f64(),
+            arch: Some(self.model.space.text(arch)),
+            accuracy: Some(accuracy),
+            ..Default::default()
+        }))
+    }
+
+    fn result(&self) -> Result<Value> {
+        let one = |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.model.space.text(arch), "accuracy": accuracy });
+        Ok(json!({ "evaluations": self.archs.iter().zip(&self.accuracies).map(one).collect::<Vec<_>>() }))
+    }
+
+    fn into_model(self: Box<Self>) -> Option<Model> {
+        Some(self.model)
+    }
+}
