@@ -1,1 +1,5 @@
-fn main(){}
+//! The program `supernaut`.
+
+fn main() {
+    std::process::exit(supernaut::cli::main(std::env::args_os()));
+}

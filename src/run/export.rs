@@ -46,7 +46,7 @@ pub fn onnx_bytes(model: &Model, recipe_hash: &str, opset: i64) -> Result<Vec<u8
 
 fn standing_alone(model: &Model) -> Result<&Arch> {
     let advice = "a supernet has no running statistics: retrain the subnet, or cut it out with recalibration";
-    model.arch.as_ref().filter(|_| model.network.tracks()).ok_or_else(|| Error::State(format!("export: {advice}")))
+    model.arch.as_ref().ok_or_else(|| Error::State(format!("export: {advice}")))
 }
 
 /// Walks a plan and writes each call.

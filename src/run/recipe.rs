@@ -47,8 +47,8 @@ pub struct Recipe {
     #[serde(default)]
     pub search: SearchConfig,
     /// How the chosen subnets are trained on.
-    #[serde(default = "TrainConfig::of_subnets")]
-    pub retrain: TrainConfig,
+    #[serde(default)]
+    pub retrain: RetrainConfig,
     /// How latency is measured.
     #[serde(default)]
     pub latency: LatencyConfig,
@@ -86,11 +86,11 @@ pub struct Augment {
     pub flip: bool,
 }
 
-/// The `[train]` and `[retrain]` tables.
+/// The `[train]` table. The defaults are the settings of the paper on NAS-Bench-201.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Times that every image is seen. 0 in `[retrain]`: keep the weights, only the statistics are made anew.
+    /// Times that every image is seen.
     pub epochs: u64,
     /// Images per step.
     pub batch: usize,
@@ -119,8 +119,6 @@ pub struct TrainConfig {
     pub label_smoothing: f64,
     /// Random changes of the images.
     pub augment: Augment,
-    /// Where a subnet starts; of no meaning for a supernet.
-    pub start: Start,
     /// Steps between two checkpoints.
     pub checkpoint_steps: u64,
 }
@@ -142,19 +140,12 @@ impl Default for TrainConfig {
             grad_reset: GradReset::Zero,
             label_smoothing: 0.0,
             augment: Augment { crop: 4, flip: true },
-            start: Start::Scratch,
             checkpoint_steps: 500,
         }
     }
 }
 
 impl TrainConfig {
-    /// The benchmark's own recipe for a network that stands alone.
-    pub fn of_subnets() -> Self {
-        let schedule = ScheduleConfig::Cosine(Default::default());
-        Self { epochs: 200, batch: 256, rate: 0.1, schedule, momentum_separation: false, clip: 0.0, ..Self::default() }
-    }
-
     /// The constants of the optimiser.
     pub fn sgd(&self) -> SgdConfig {
         let Self { momentum, nesterov, weight_decay, clip, grad_reset, .. } = *self;
@@ -178,6 +169,77 @@ impl TrainConfig {
             ScheduleConfig::ComplexityAware(calr) => within(&field("schedule.gamma_max"), calr.gamma_max, 1.0, 100.0),
             ScheduleConfig::Cosine(cosine) => within(&field("schedule.least"), cosine.least, 0.0, 1.0),
             ScheduleConfig::Linear(_) => Ok(()),
+        }
+    }
+}
+
+/// The `[retrain]` table. The defaults are the benchmark's own recipe for a network that stands alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrainConfig {
+    /// Where it starts.
+    pub start: Start,
+    /// Times that every image is seen; 0 with `start = "supernet"`: keep the weights, only make statistics.
+    pub epochs: u64,
+    /// Images per step.
+    pub batch: usize,
+    /// Base learning rate η₀.
+    pub rate: f64,
+    /// How the rate falls.
+    pub schedule: ScheduleConfig,
+    /// Momentum β.
+    pub momentum: f64,
+    /// Whether SGD looks ahead.
+    pub nesterov: bool,
+    /// Weight decay λ.
+    pub weight_decay: f64,
+    /// Greatest norm of the gradient; 0 for no limit.
+    pub clip: f64,
+    /// ε of label smoothing.
+    pub label_smoothing: f64,
+    /// Random changes of the images.
+    pub augment: Augment,
+    /// Steps between two checkpoints.
+    pub checkpoint_steps: u64,
+}
+
+impl Default for RetrainConfig {
+    fn default() -> Self {
+        Self {
+            start: Start::Scratch,
+            epochs: 200,
+            batch: 256,
+            rate: 0.1,
+            schedule: ScheduleConfig::Cosine(Default::default()),
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            clip: 0.0,
+            label_smoothing: 0.0,
+            augment: Augment { crop: 4, flip: true },
+            checkpoint_steps: 500,
+        }
+    }
+}
+
+impl RetrainConfig {
+    /// The same as settings of the one training loop: one path, so nothing to sample or to separate.
+    pub fn training(&self) -> TrainConfig {
+        let Self { epochs, batch, rate, momentum, nesterov, weight_decay, clip, label_smoothing, augment, checkpoint_steps, .. } = *self;
+        TrainConfig {
+            epochs,
+            batch,
+            rate,
+            schedule: self.schedule.clone(),
+            momentum,
+            nesterov,
+            momentum_separation: false,
+            weight_decay,
+            clip,
+            label_smoothing,
+            augment,
+            checkpoint_steps,
+            ..TrainConfig::default()
         }
     }
 }
@@ -396,14 +458,8 @@ impl Recipe {
         at_least("validation", self.validation as f64, 1.0)?;
         at_least("train.epochs", self.train.epochs as f64, 1.0)?;
         self.train.check("train")?;
-        self.retrain.check("retrain")?;
+        self.retrain.training().check("retrain")?;
         self.search.check()?;
-        if self.train.start != Start::Scratch {
-            return Err(Error::invalid("train.start", "\"supernet\"", "\"scratch\": only a subnet can start from a supernet"));
-        }
-        if self.retrain.momentum_separation {
-            return Err(Error::invalid("retrain.momentum_separation", "true", "false: one path has nothing to separate"));
-        }
         if self.retrain.epochs == 0 && self.retrain.start == Start::Scratch {
             return Err(Error::invalid("retrain.epochs", "0 with start = \"scratch\"", "at least 1, or start = \"supernet\""));
         }

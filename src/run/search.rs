@@ -210,11 +210,10 @@ impl Job for Search {
         }
         let (arch, key) = self.queue.pop_front().expect("just filled");
         let evaluation = self.judge(&arch, &key)?;
-        let event = self.event(&evaluation);
         self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: arch.clone() }]);
-        self.done.push(evaluation);
         self.archs.push(arch);
-        Ok(Some(event))
+        self.done.push(evaluation);
+        Ok(self.done.last().map(|evaluation| self.event(evaluation)))
     }
 
     fn result(&self) -> Result<Value> {

@@ -44,7 +44,7 @@ impl Trainer {
     /// Trains `model` on `images` by the `[train]` table, or by `[retrain]` if it stands alone. `data_hash` names the
     /// data set that the images are the training part of.
     pub fn new(recipe: Arc<Recipe>, model: Model, images: DeviceImages, data_hash: String) -> Result<Self> {
-        let config = if model.arch.is_some() { recipe.retrain.clone() } else { recipe.train.clone() };
+        let config = if model.arch.is_some() { recipe.retrain.training() } else { recipe.train.clone() };
         let graph = model.graph();
         let (split, groups) = split(&recipe, &config, &model)?;
         let places = model.network.slots().iter().map(|slot| slot.range.clone()).collect();

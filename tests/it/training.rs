@@ -1,1 +1,215 @@
 //! Training: what moves, what stands still, and what a checkpoint brings back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use supernaut::Error;
+use supernaut::graph::Device;
+use supernaut::run::checkpoint;
+use supernaut::run::job::Job;
+use supernaut::run::model::Model;
+use supernaut::run::project::RunData;
+use supernaut::run::recipe::{Recipe, TrainConfig};
+use supernaut::run::trainer::Trainer;
+
+use crate::common::dataset;
+
+const RECIPE: &str = r#"
+seed = 5
+threads = 1
+validation = 16
+space = { kind = "nb201", channels = 2, cells = 1 }
+train = { epochs = 2, batch = 8, rate = 0.05, augment = { crop = 1, flip = true } }
+retrain = { epochs = 1, batch = 8 }
+"#;
+
+fn recipe(change: impl FnOnce(&mut Recipe)) -> Arc<Recipe> {
+    let mut recipe = Recipe::from_toml(RECIPE).unwrap();
+    change(&mut recipe);
+    Arc::new(recipe)
+}
+
+fn data(recipe: &Recipe) -> RunData {
+    RunData::new(recipe, &dataset(80, 16, 8)).unwrap()
+}
+
+fn supernet_trainer(recipe: &Arc<Recipe>, data: RunData) -> Trainer {
+    let model = Model::supernet(recipe.space.clone(), data.task, recipe.seed, Device::Cpu).unwrap();
+    Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap()
+}
+
+fn finish(mut trainer: Trainer, path: &Path) -> Vec<u8> {
+    while trainer.advance().unwrap().is_some() {}
+    trainer.save(path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_run_resumed_at_any_step_ends_with_the_same_bytes() {
+    let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    let whole = finish(supernet_trainer(&recipe, data(&recipe)), &path("whole"));
+    for stop in [0, 1, 7, 8, 15] {
+        let mut trainer = supernet_trainer(&recipe, data(&recipe));
+        (0..stop).for_each(|_| _ = trainer.advance().unwrap());
+        trainer.save(&path("part")).unwrap();
+        drop(trainer);
+        let data = data(&recipe);
+        let resumed = Trainer::resume(recipe.clone(), data.train, data.hash, &path("part")).unwrap();
+        assert_eq!(resumed.step(), stop);
+        assert!(finish(resumed, &path("resumed")) == whole, "stopped at step {stop}");
+    }
+}
+
+#[test]
+fn a_subnet_resumes_to_the_same_bytes_too() {
+    let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
+    let text = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|";
+    let fresh = || {
+        let data = data(&recipe);
+        let arch = recipe.space.parse(text).unwrap();
+        let model = Model::standalone(recipe.space.clone(), data.task, arch, recipe.seed, Device::Cpu).unwrap();
+        Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap()
+    };
+    let whole = finish(fresh(), &folder.path().join("whole"));
+    let (mut trainer, path) = (fresh(), folder.path().join("part"));
+    (0..3).for_each(|_| _ = trainer.advance().unwrap());
+    trainer.save(&path).unwrap();
+    let data = data(&recipe);
+    assert!(finish(Trainer::resume(recipe.clone(), data.train, data.hash, &path).unwrap(), &path) == whole);
+}
+
+#[test]
+fn another_seed_gives_other_weights_and_the_same_seed_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |seed| {
+        let recipe = recipe(|recipe| recipe.seed = seed);
+        let bytes = finish(supernet_trainer(&recipe, data(&recipe)), &folder.path().join("run"));
+        bytes[bytes.len() / 2..].to_vec()
+    };
+    assert!(run(1) == run(1));
+    assert!(run(1) != run(2));
+}
+
+/// Weights of operations that the first path doesn't use, before and after it was trained for one step.
+fn unused_weights(grad_reset: &str) -> (Vec<f32>, Vec<f32>) {
+    let text = RECIPE.replace("rate = 0.05", &format!("rate = 0.05, grad_reset = \"{grad_reset}\", weight_decay = 0.1"));
+    let recipe = Arc::new(Recipe::from_toml(&text).unwrap());
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    trainer.advance().unwrap();
+    let flat = |trainer: &Trainer| Vec::<f32>::try_from(trainer.model().network.flat().copy()).unwrap();
+    let before = flat(&trainer);
+    trainer.advance().unwrap();
+    (before, flat(&trainer))
+}
+
+#[test]
+fn what_was_never_sampled_stands_still_and_grad_reset_decides_about_the_rest() {
+    let moved = |grad_reset| {
+        let (before, after) = unused_weights(grad_reset);
+        before.iter().zip(&after).filter(|(a, b)| a != b).count()
+    };
+    let (zero, none) = (moved("zero"), moved("none"));
+    assert!(none < zero, "with zeroed gradients the first path's weights move on: {zero}, without {none}");
+    assert!(zero < unused_weights("zero").0.len(), "two paths don't reach every weight");
+}
+
+#[test]
+fn one_group_and_linear_decay_are_plain_sgd_to_the_last_bit() {
+    let plain = r#"schedule = { kind = "linear" }, momentum_separation = false"#;
+    let text = RECIPE.replace("rate = 0.05", &format!("rate = 0.05, {plain}"));
+    let calr = RECIPE.replace("rate = 0.05", r#"rate = 0.05, schedule = { kind = "complexity", gamma_max = 1.0 }, momentum_separation = false"#);
+    let weights = |text: &str| {
+        let recipe = Arc::new(Recipe::from_toml(text).unwrap());
+        let mut trainer = supernet_trainer(&recipe, data(&recipe));
+        while trainer.advance().unwrap().is_some() {}
+        Vec::<f32>::try_from(trainer.model().network.flat().copy()).unwrap()
+    };
+    assert!(weights(&text) == weights(&calr));
+}
+
+#[test]
+fn groups_follow_the_operation_on_the_split_edge() {
+    let recipe = recipe(|recipe| recipe.train.split = Some("3<-2".into()));
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    let mut used = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        let event = trainer.advance().unwrap().unwrap();
+        used.insert(recipe.space.parse(&event.arch.unwrap()).unwrap().option(5));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    trainer.save(&folder.path().join("net")).unwrap();
+    let saved = checkpoint::load(&folder.path().join("net"), Device::Cpu).unwrap();
+    let rows: std::collections::BTreeSet<usize> = (0..saved.rows.len()).filter(|&row| saved.rows[row].is_some()).collect();
+    assert_eq!(rows, used);
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_is_named_and_leaves_the_weights() {
+    let recipe = recipe(|_| ());
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    trainer.advance().unwrap();
+    let mut bias = trainer.model().network.leaf(trainer.model().network.slots().len() - 1).detach();
+    let _ = bias.fill_(f64::NAN);
+    let error = trainer.advance().unwrap_err();
+    assert!(matches!(error, Error::Numeric(_)), "{error}");
+    assert!(error.to_string().starts_with("loss is NaN at step 1 on |"), "{error}");
+    assert_eq!(trainer.step(), 1);
+}
+
+#[test]
+fn a_damaged_or_foreign_checkpoint_is_refused() {
+    let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
+    let path = folder.path().join("net.safetensors");
+    let whole = finish(supernet_trainer(&recipe, data(&recipe)), &path);
+    let refused = |bytes: &[u8], wanted: &str| {
+        std::fs::write(&path, bytes).unwrap();
+        let message = checkpoint::load(&path, Device::Cpu).err().expect("it must be refused").to_string();
+        assert!(message.contains(wanted), "{message}");
+    };
+    for at in (0..whole.len()).step_by(whole.len() / 60) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        refused(&flipped, "");
+    }
+    let mut last = whole.clone();
+    *last.last_mut().unwrap() ^= 1;
+    refused(&last, "differ from its checksum");
+    refused(&whole[..whole.len() - 10], "found");
+    refused(b"hello", "wanted a checkpoint");
+    let text = |from: &str, to: &str| {
+        assert_eq!(from.len(), to.len());
+        let at = whole.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        [&whole[..at], to.as_bytes(), &whole[at + to.len()..]].concat()
+    };
+    refused(&text(r#"\"format\":1"#, r#"\"format\":9"#), "found 9, wanted 1");
+    std::fs::write(&path, &whole).unwrap();
+    let data = data(&recipe);
+    let other = Arc::new(Recipe { seed: 6, ..(*recipe).clone() });
+    let message = Trainer::resume(other, data.train.all(), data.hash.clone(), &path).err().unwrap().to_string();
+    assert!(message.contains("another recipe"), "{message}");
+    let message = Trainer::resume(recipe, data.train, "0".repeat(64), &path).err().unwrap().to_string();
+    assert!(message.contains("another data"), "{message}");
+}
+
+#[test]
+fn a_network_that_stands_alone_learns_what_can_be_seen() {
+    let text = RECIPE.replace("retrain = { epochs = 1, batch = 8 }", r#"retrain = { epochs = 30, batch = 16, rate = 0.1, augment = { crop = 0 } }"#);
+    let recipe = Arc::new(Recipe { validation: 16, ..Recipe::from_toml(&text.replace("channels = 2", "channels = 4")).unwrap() });
+    let data = data(&recipe);
+    let arch = recipe.space.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_3x3~1|skip_connect~2|").unwrap();
+    let model = Model::standalone(recipe.space.clone(), data.task, arch, 1, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap();
+    let first = trainer.advance().unwrap().unwrap().loss.unwrap();
+    let mut last = first;
+    while let Some(event) = trainer.advance().unwrap() {
+        last = event.loss.unwrap();
+    }
+    assert!(first > 1.5 && last < 0.5, "loss went from {first} to {last}");
+}
+
+#[test]
+fn the_settings_of_the_paper_are_the_defaults() {
+    let TrainConfig { epochs, batch, rate, momentum, nesterov, weight_decay, clip, .. } = TrainConfig::default();
+    assert_eq!((epochs, batch, rate, momentum, nesterov, weight_decay, clip), (250, 64, 0.025, 0.9, true, 5e-4, 5.0));
+}

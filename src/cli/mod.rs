@@ -1,0 +1,335 @@
+//! The program `supernaut`: parse, call, print.
+
+mod progress;
+mod rank;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+
+use crate::data::Dataset;
+use crate::graph::device;
+use crate::run::checkpoint;
+use crate::run::evaluate::{chosen, cut_out};
+use crate::run::export;
+use crate::run::job::Cancel;
+use crate::run::project::{Project, RunData};
+use crate::run::recipe::Recipe;
+use crate::run::report;
+use crate::run::search::Evaluation;
+use crate::{Error, Result, files};
+use progress::Progress;
+
+/// Exit status of a run that somebody stopped.
+const STOPPED: i32 = 130;
+
+/// Trains a supernet, searches it for the subnets that fit a device, exports these to ONNX and proves the files.
+#[derive(Parser)]
+#[command(name = "supernaut", version, max_term_width = 110)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do everything a recipe says: train, search, retrain, export, prove, report. Goes on where it was stopped.
+    Run(RunArgs),
+    /// Train the supernet of a recipe: DIR/supernet.safetensors.
+    Train(RunArgs),
+    /// Search a trained supernet: DIR/search.json.
+    Search(SearchArgs),
+    /// Train one architecture of a supernet on: DIR/NAME.safetensors.
+    Retrain(RetrainArgs),
+    /// Write a checkpoint's network as ONNX, if the file proves to compute the same.
+    Export(ExportArgs),
+    /// Prove that an ONNX file computes what a checkpoint's network computes, and test it.
+    Verify(VerifyArgs),
+    /// Compare a ranking of architectures with the true one: Kendall's τ-b.
+    Rank(rank::RankArgs),
+    /// Draw DIR/report.html anew from the files of a run.
+    Report {
+        /// Folder of a finished run.
+        dir: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Recipe, a TOML file.
+    recipe: PathBuf,
+    /// Folder for all files of the run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    /// Another seed than the recipe's.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+/// Where the images are and what computes.
+#[derive(Args)]
+struct Place {
+    /// Folder of the images, instead of the recipe's `data.path`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// `cpu` or `cuda:N`, instead of the recipe's.
+    #[arg(long)]
+    device: Option<String>,
+    /// Threads of one operation, instead of the recipe's.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Args)]
+struct SearchArgs {
+    /// Checkpoint of a trained supernet.
+    supernet: PathBuf,
+    /// Folder for search.json and what was evaluated.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Recipe whose [search] and [latency] are used instead of the checkpoint's own.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct RetrainArgs {
+    /// Checkpoint of a trained supernet.
+    supernet: PathBuf,
+    /// Architecture, in the notation of its space.
+    #[arg(long)]
+    arch: String,
+    /// Folder for the checkpoint.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the checkpoint.
+    #[arg(long, default_value = "subnet-1")]
+    name: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// Checkpoint of a subnet, or of a supernet together with --arch.
+    checkpoint: PathBuf,
+    /// Architecture to cut out of a supernet; its statistics are made from training images.
+    #[arg(long)]
+    arch: Option<String>,
+    /// ONNX file to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct VerifyArgs {
+    /// ONNX file.
+    onnx: PathBuf,
+    /// Checkpoint of the subnet that it was exported from.
+    checkpoint: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Runs the program on `arguments` (its own name first) and gives its exit status: 0 done, 2 something to correct,
+/// 130 stopped, 1 a mistake of the program's own.
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
+    let program = match Program::try_parse_from(arguments) {
+        Ok(program) => program,
+        Err(message) => {
+            let _ = message.print(); // help goes to stdout, complaints to stderr
+            return message.exit_code();
+        }
+    };
+    match dispatch(program.command) {
+        Ok(()) => 0,
+        Err(Error::Cancelled) => {
+            eprintln!("stopped; the same command goes on from here");
+            STOPPED
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            if matches!(error, Error::Internal(_)) { 1 } else { 2 }
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Run(args) => run(args),
+        Command::Train(args) => train(args),
+        Command::Search(args) => search(args),
+        Command::Retrain(args) => retrain(args),
+        Command::Export(args) => write_onnx(args),
+        Command::Verify(args) => verify(args),
+        Command::Rank(args) => rank::rank(args),
+        Command::Report { dir } => report::write(&dir).map(|path| println!("{}", path.display())),
+    }
+}
+
+/// A flag that Ctrl-C and SIGTERM raise. A second Ctrl-C ends the program at once.
+fn cancel_on_signals() -> Cancel {
+    let cancel = Cancel::default();
+    let raised = cancel.clone();
+    let handler = move || {
+        if raised.is_cancelled() {
+            std::process::exit(STOPPED);
+        }
+        raised.cancel();
+    };
+    // Fails only if a handler is set already, and then that one decides.
+    let _ = ctrlc::set_handler(handler);
+    cancel
+}
+
+impl Place {
+    fn apply(&self, recipe: &mut Recipe) {
+        recipe.device = self.device.clone().unwrap_or_else(|| recipe.device.clone());
+        recipe.threads = self.threads.unwrap_or(recipe.threads);
+    }
+
+    fn dataset(&self, recipe: &Recipe) -> Result<Dataset> {
+        let source = recipe.data.as_ref().ok_or_else(|| Error::invalid("data", "nothing", "a [data] table in the recipe"))?;
+        source.load(&recipe.data_folder(self.data.as_deref())?)
+    }
+
+    fn project(&self, mut recipe: Recipe, out: &Path) -> Result<Project> {
+        self.apply(&mut recipe);
+        device(&recipe.device)?;
+        let data = self.dataset(&recipe)?;
+        Project::open(recipe, &data, out, cancel_on_signals())
+    }
+}
+
+fn project(args: &RunArgs) -> Result<Project> {
+    let mut recipe = Recipe::read(&args.recipe)?;
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    args.place.project(recipe, &args.out)
+}
+
+fn run(args: RunArgs) -> Result<()> {
+    let result = project(&args)?.run(&mut Progress::default())?;
+    print_subnets(&result);
+    println!("\nreport: {}", args.out.join("report.html").display());
+    Ok(())
+}
+
+fn print_subnets(result: &Value) {
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    println!("\n{:<10} {:>9} {:>10} {:>13} {:>10} {:>14}  architecture", "subnet", "params", "MACs", "latency (ms)", "accuracy", "ONNX differs");
+    for subnet in result["subnets"].as_array().into_iter().flatten() {
+        println!(
+            "{:<10} {:>9} {:>10} {:>13.3} {:>8.2} % {:>14.1e}  {}",
+            subnet["name"].as_str().unwrap_or(""),
+            subnet["params"],
+            subnet["macs"],
+            number(&subnet["latency_ms"]["median"]),
+            100.0 * number(&subnet["accuracy"]),
+            number(&subnet["verify"]["max_abs_diff"]),
+            subnet["arch"].as_str().unwrap_or(""),
+        );
+    }
+}
+
+fn train(args: RunArgs) -> Result<()> {
+    project(&args)?.train(&mut Progress::default())?;
+    println!("{}", args.out.join("supernet.safetensors").display());
+    Ok(())
+}
+
+fn search(args: SearchArgs) -> Result<()> {
+    let saved = checkpoint::load(&args.supernet, crate::graph::Device::Cpu)?;
+    finished(&args.supernet, &saved.manifest)?;
+    let mut recipe = saved.manifest.recipe.clone();
+    if let Some(path) = &args.recipe {
+        let other = Recipe::read(path)?;
+        (recipe.search, recipe.latency) = (other.search, other.latency);
+    }
+    let mut project = args.place.project(recipe.clone(), &args.out)?;
+    saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
+    let model = checkpoint::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?.model;
+    let (result, found, _) = project.search(model, &mut Progress::default())?;
+    let path = args.out.join("search.json");
+    files::write_whole(&path, (serde_json::to_string_pretty(&result).expect("plain data") + "\n").as_bytes())?;
+    for (_, Evaluation { arch, params, macs, accuracy, latency_ms, .. }) in found {
+        let latency = latency_ms.map_or(String::new(), |latency| format!(", {:.3} ms", latency.median));
+        println!("{:.2} % of the validation images, {params} params, {macs} MACs{latency}: {arch}", 100.0 * accuracy.unwrap_or(f64::NAN));
+    }
+    println!("{}", path.display());
+    Ok(())
+}
+
+fn finished(path: &Path, manifest: &checkpoint::Manifest) -> Result<()> {
+    let checkpoint::Progress { step, total } = manifest.progress;
+    match manifest.progress.finished() {
+        true => Ok(()),
+        false => Err(Error::invalid(path.display().to_string(), format!("training at step {step} of {total}"), "a finished supernet: train it to its end")),
+    }
+}
+
+fn supernet(path: &Path, place: &Place) -> Result<checkpoint::Saved> {
+    let recipe_device = checkpoint::manifest(path)?.recipe.device;
+    let saved = checkpoint::load(path, device(place.device.as_deref().unwrap_or(&recipe_device))?)?;
+    finished(path, &saved.manifest)?;
+    Ok(saved)
+}
+
+fn retrain(args: RetrainArgs) -> Result<()> {
+    let saved = supernet(&args.supernet, &args.place)?;
+    let arch = saved.model.canonical(&saved.model.parse(&args.arch)?);
+    let mut project = args.place.project(saved.manifest.recipe.clone(), &args.out)?;
+    saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
+    project.retrain(&saved.model, &args.name, &arch, &mut Progress::default())?;
+    println!("{}", args.out.join(format!("{}.safetensors", args.name)).display());
+    Ok(())
+}
+
+/// The data of a checkpoint, split as its run split it.
+fn data_of(manifest: &checkpoint::Manifest, place: &Place) -> Result<RunData> {
+    let mut recipe = manifest.recipe.clone();
+    place.apply(&mut recipe);
+    crate::graph::set_threads(recipe.threads);
+    let data = RunData::new(&recipe, &place.dataset(&recipe)?)?;
+    manifest.same("data", &manifest.data_hash, &data.hash)?;
+    Ok(data)
+}
+
+fn write_onnx(args: ExportArgs) -> Result<()> {
+    let saved = supernet(&args.checkpoint, &args.place)?;
+    let data = data_of(&saved.manifest, &args.place)?;
+    let recipe = &saved.manifest.recipe;
+    let model = match (&args.arch, &saved.model.arch) {
+        (None, Some(_)) => saved.model,
+        (Some(text), None) => {
+            let arch = saved.model.canonical(&saved.model.parse(text)?);
+            cut_out(&saved.model, &arch, &chosen(&data.train, 2000, recipe.seed), recipe.search.batch, recipe.seed)?
+        }
+        (None, None) => return Err(Error::invalid("--arch", "nothing", "the architecture to cut out of this supernet")),
+        (Some(text), Some(_)) => return Err(Error::invalid("--arch", text, "nothing: this checkpoint has one architecture")),
+    };
+    let proof = export::export(&args.out, &model, &saved.manifest.recipe_hash, &data.test, &recipe.export)?;
+    println!("{}: {}", args.out.display(), agreement(&proof));
+    Ok(())
+}
+
+fn agreement(proof: &export::Verification) -> String {
+    let export::Verification { max_abs_diff, top1_agreement, images, .. } = proof;
+    format!("logits differ by at most {max_abs_diff:.1e}, first classes agree on {:.2} % of {images} images", 100.0 * top1_agreement)
+}
+
+fn verify(args: VerifyArgs) -> Result<()> {
+    let saved = supernet(&args.checkpoint, &args.place)?;
+    let data = data_of(&saved.manifest, &args.place)?;
+    let file = files::read(&args.onnx)?;
+    let proof = export::verify(&file, &saved.model, &data.test, saved.manifest.recipe.export.tolerance)?;
+    let accuracy = export::accuracy(&file, &data.test)?;
+    println!("{}: {}; {:.2} % classified correctly", args.onnx.display(), agreement(&proof), 100.0 * accuracy);
+    Ok(())
+}
