@@ -19,7 +19,7 @@ use super::images::DeviceImages;
 use super::job::{Cancel, Event, Job, drive};
 use super::model::Model;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
-use super::search::{Evaluation, Search};
+use super::search::{Evaluation, Search, check_limits};
 use super::trainer::Trainer;
 use super::{report, runtime, versions};
 use crate::arch::Arch;
@@ -90,9 +90,12 @@ impl Project {
         recipe.check()?;
         let device = device(&recipe.device)?;
         set_threads(recipe.threads);
+        let data = RunData::new(&recipe, data)?;
+        // Better now than after an hour of training.
+        runtime::check()?;
+        check_limits(&recipe, &data.task)?;
         files::make_writable_folder(folder)?;
         let lock = lock(folder)?;
-        let data = RunData::new(&recipe, data)?;
         claim(folder, &recipe, &data.hash)?;
         let log = folder.join("events.jsonl");
         let log = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io(&log))?;
@@ -107,7 +110,6 @@ impl Project {
 
     /// All phases. Gives what `result.json` holds.
     pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Value> {
-        runtime::check()?; // better now than after an hour of training
         let supernet = self.train(watch)?;
         let (search, found, supernet) = self.search(supernet, watch)?;
         let mut subnets = vec![];

@@ -359,6 +359,14 @@ impl SearchConfig {
         self.objectives.contains(&Metric::LatencyMs) || self.limits.latency_ms.is_some()
     }
 
+    /// The measure of accuracy in words: it is recorded with every figure.
+    pub fn bn_text(&self) -> String {
+        match self.bn {
+            BnPolicy::Batch {} => format!("statistics of batches of {}", self.batch),
+            BnPolicy::Recalibrate { images } => format!("statistics of {images} training images"),
+        }
+    }
+
     fn check(&self) -> Result<()> {
         for (name, value) in [("population", self.population), ("parents", self.parents), ("batch", self.batch), ("keep", self.keep)] {
             at_least(&format!("search.{name}"), value as f64, 1.0)?;

@@ -20,7 +20,7 @@ use super::runtime::{self, Latency};
 use crate::arch::{Arch, Cost, Metric};
 use crate::graph::{Device, Graph, Plan};
 use crate::search::{Evolution, Settings, Trial, fronts, spread};
-use crate::space::Norm;
+use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
 
 /// Architectures beyond a limit count as this bad plus their excess, so that the least bad of them have children until
@@ -40,6 +40,8 @@ pub struct Evaluation {
     pub macs: u64,
     /// Share of the validation images that the supernet classifies correctly with it; absent beyond a limit.
     pub accuracy: Option<f64>,
+    /// Where the statistics of the norms came from.
+    pub bn: String,
     /// Milliseconds for one image, where the search needs them.
     pub latency_ms: Option<Latency>,
 }
@@ -80,7 +82,7 @@ impl Search {
     pub fn new(recipe: Arc<Recipe>, model: Model, validation: &DeviceImages, train: &DeviceImages, memory: Option<PathBuf>) -> Result<Self> {
         let config = recipe.search.clone();
         let counted = model.space.graph(&model.task, Norm::Own)?;
-        reachable(&config, &model, &counted)?;
+        check_limits(&recipe, &model.task)?;
         if config.needs_latency() {
             runtime::check()?;
         }
@@ -155,22 +157,15 @@ impl Search {
             return Ok(known.clone());
         }
         let Cost { params, macs, .. } = self.counted.cost(arch);
-        let latency_ms = if self.config.needs_latency() { Some(self.time(arch)?) } else { None };
+        let latency_ms = if self.config.needs_latency() { Some(time(&self.model.space, &self.model.task, arch, &self.recipe)?) } else { None };
         let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
         let accuracy = latency_ms.as_ref().is_none_or(within).then(|| self.evaluator.accuracy(&self.model, arch));
-        let evaluation = Evaluation { arch: self.model.space.text(arch), key: key.to_owned(), params, macs, accuracy, latency_ms };
+        let (arch, bn) = (self.model.space.text(arch), self.config.bn_text());
+        let evaluation = Evaluation { arch, key: key.to_owned(), params, macs, accuracy, bn, latency_ms };
         if let Some(path) = &self.memory {
             append(path, &evaluation)?;
         }
         Ok(evaluation)
-    }
-
-    /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
-    fn time(&self, arch: &Arch) -> Result<Latency> {
-        let Model { space, task, .. } = &self.model;
-        let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
-        let file = onnx_bytes(&model, "", self.recipe.export.opset)?;
-        runtime::latency(&file, task.image, &self.recipe.latency)
     }
 
     fn total(&self) -> u64 {
@@ -229,7 +224,7 @@ impl Job for Search {
         Ok(json!({
             "objectives": self.config.objectives,
             "limits": self.config.limits,
-            "bn": self.config.bn,
+            "bn": self.config.bn_text(),
             "chosen": chosen,
             "evaluations": evaluations,
         }))
@@ -259,20 +254,37 @@ fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Er
     Error::Constraint { metric: metric.name().into(), wanted, nearest }
 }
 
-/// Refuses counted limits that lie beyond the ends of the space, before anything is tried.
-fn reachable(config: &SearchConfig, model: &Model, counted: &Graph) -> Result<()> {
-    for (metric, limit) in config.limits.set() {
-        let Some(value) = metric.of(Cost::default()).map(|_| |cost: Cost| metric.of(cost).expect("a counted metric")) else { continue };
+/// Refuses limits that lie beyond the ends of the space. Cheap, so that it can be asked before a supernet is trained.
+pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<()> {
+    let counted = recipe.space.graph(task, Norm::Own)?;
+    let text = |arch: &Arch| recipe.space.text(arch);
+    for (metric, limit) in recipe.search.limits.set() {
+        if metric == Metric::LatencyMs {
+            let least = counted.least(|cost| cost.macs as f64);
+            let value = time(&recipe.space, task, &least, recipe)?.median;
+            if limit.max.is_some_and(|max| value > max) {
+                return Err(unreachable_limit(metric, limit, value, &text(&least)));
+            }
+            continue;
+        }
+        let value = |cost: Cost| metric.of(cost).expect("a counted metric");
         let (least, greatest) = (counted.least(value), counted.least(|cost| -value(cost)));
         let (bottom, top) = (value(counted.cost(&least)), value(counted.cost(&greatest)));
         if limit.max.is_some_and(|max| max < bottom) {
-            return Err(unreachable_limit(metric, limit, bottom, &model.space.text(&least)));
+            return Err(unreachable_limit(metric, limit, bottom, &text(&least)));
         }
         if limit.min.is_some_and(|min| min > top) {
-            return Err(unreachable_limit(metric, limit, top, &model.space.text(&greatest)));
+            return Err(unreachable_limit(metric, limit, top, &text(&greatest)));
         }
     }
     Ok(())
+}
+
+/// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
+fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Result<Latency> {
+    let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
+    let file = onnx_bytes(&model, "", recipe.export.opset)?;
+    runtime::latency(&file, task.image, &recipe.latency)
 }
 
 /// Reads what an earlier search on the same recipe found out. A last line that a crash cut short is left out.

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: linking libtorch once is enough.
 
+mod cli;
 mod common;
 mod counts;
 mod exporting;

@@ -1,0 +1,371 @@
+//! The program as a person uses it: real processes, real files, every mistake answered by one sentence.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::pictures;
+
+const RECIPE: &str = r#"
+name = "tiny"
+seed = 3
+threads = 1
+validation = 32
+data = { kind = "idx", classes = ["a", "b", "c", "d", "e", "f", "g", "h"] }
+space = { kind = "nb201", channels = 4, cells = 1 }
+
+[train]
+epochs = 8
+batch = 16
+rate = 0.1
+augment = { crop = 1, flip = false }
+checkpoint_steps = 2
+
+[search]
+population = 6
+generations = 2
+parents = 3
+mutations = 3
+crossovers = 2
+objectives = ["accuracy", "macs"]
+limits.macs.max = 400000
+keep = 2
+
+[retrain]
+start = "supernet"
+epochs = 2
+batch = 16
+rate = 0.05
+augment = { crop = 0 }
+
+[latency]
+seconds = 0.02
+"#;
+
+/// A folder with data, a recipe and room for runs.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        place.idx("train", 160, 1);
+        place.idx("t10k", 40, 2);
+        place.recipe("recipe.toml", RECIPE);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn recipe(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Grey images of 8×8 pixels: the first channel of the shared pictures.
+    fn idx(&self, part: &str, count: usize, seed: u64) {
+        let images = pictures(count, 8, 8, seed);
+        let grey: Vec<u8> = images.pixels().chunks(3 * 64).flat_map(|image| image[..64].to_vec()).collect();
+        let header = |magic: u32, sizes: &[u32]| [&[magic], sizes].concat().iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        fs::create_dir_all(self.path("data")).unwrap();
+        let write = |name: &str, bytes: Vec<u8>| fs::write(self.path("data").join(format!("{part}-{name}")), bytes).unwrap();
+        write("images-idx3-ubyte", [header(0x803, &[count as u32, 8, 8]), grey].concat());
+        write("labels-idx1-ubyte", [header(0x801, &[count as u32]), images.labels().to_vec()].concat());
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supernaut"));
+        command.current_dir(self.folder.path()).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A successful call's standard output.
+    fn works(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The one sentence of a refused call.
+    fn refused(&self, arguments: &[&str]) -> String {
+        refusal(&self.run(arguments))
+    }
+
+    /// The refusal of the recipe with `from` replaced by `to`.
+    fn refused_recipe(&self, from: &str, to: &str) -> String {
+        assert!(RECIPE.contains(from), "{from}");
+        self.recipe("changed.toml", &RECIPE.replace(from, to));
+        let _ = fs::remove_dir_all(self.path("changed"));
+        self.refused(&["run", "changed.toml", "--data", "data", "--out", "changed"])
+    }
+
+    fn json(&self, name: &str) -> Value {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+fn refusal(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    errors[0].to_owned()
+}
+
+fn contains(message: &str, parts: &[&str]) {
+    assert!(parts.iter().all(|part| message.contains(part)), "{message}\nshould contain {parts:?}");
+}
+
+const RUN: [&str; 6] = ["run", "recipe.toml", "--data", "data", "--out", "out"];
+
+#[test]
+fn a_run_leaves_everything_it_promises_and_the_parts_work_alone() {
+    let place = Place::new();
+    let printed = place.works(&RUN);
+    contains(&printed, &["subnet-1", "report.html"]);
+    let result = place.json("out/result.json");
+    assert_eq!(result["finished"], true);
+    let subnets = result["subnets"].as_array().unwrap();
+    assert_eq!(subnets.len(), 2);
+    for subnet in subnets {
+        assert!(subnet["macs"].as_u64().unwrap() <= 400_000);
+        assert!(subnet["latency_ms"]["median"].as_f64().unwrap() <= subnet["latency_ms"]["p90"].as_f64().unwrap());
+        assert_eq!(subnet["verify"]["top1_agreement"], 1.0);
+        assert!(subnet["verify"]["max_rel_diff"].as_f64().unwrap() <= 1e-4);
+        assert!(place.path("out").join(subnet["onnx"].as_str().unwrap()).exists());
+        assert!(subnet["accuracy"].as_f64().unwrap() >= 0.0);
+    }
+    let evaluations = result["search"]["evaluations"].as_array().unwrap();
+    let keys: std::collections::BTreeSet<&str> = evaluations.iter().map(|evaluation| evaluation["key"].as_str().unwrap()).collect();
+    assert_eq!(keys.len(), evaluations.len(), "nothing is evaluated twice");
+    assert!(evaluations.iter().all(|evaluation| evaluation["bn"] == "statistics of batches of 256"), "each accuracy says how it was measured");
+    for file in ["supernet.safetensors", "subnet-1.safetensors", "events.jsonl", "report.html"] {
+        assert!(place.path("out").join(file).exists(), "{file}");
+    }
+    let report = fs::read_to_string(place.path("out/report.html")).unwrap();
+    assert!(report.contains("<svg") && !report.contains("http://") && !report.contains("<script src"));
+
+    let arch = subnets[0]["arch"].as_str().unwrap();
+    place.works(&["search", "out/supernet.safetensors", "--data", "data", "--out", "again"]);
+    assert_eq!(place.json("again/search.json")["evaluations"], result["search"]["evaluations"]);
+    place.works(&["retrain", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "again"]);
+    let bytes = |name: &str| fs::read(place.path(name)).unwrap();
+    assert!(bytes("again/subnet-1.safetensors") == bytes("out/subnet-1.safetensors"), "retrained alone, the same bytes");
+    place.works(&["export", "out/subnet-1.safetensors", "--data", "data", "--out", "again.onnx"]);
+    assert!(bytes("again.onnx") == bytes("out/subnet-1.onnx"), "exported alone, the same bytes");
+    contains(&place.works(&["verify", "again.onnx", "out/subnet-1.safetensors", "--data", "data"]), &["agree on 100.00 % of 40 images"]);
+    place.works(&["export", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "cut.onnx"]);
+    let mut tampered = bytes("again.onnx");
+    let middle = tampered.len() / 2;
+    tampered[middle..middle + 64].iter_mut().for_each(|byte| *byte = 0x3f);
+    fs::write(place.path("tampered.onnx"), tampered).unwrap();
+    contains(&place.refused(&["verify", "tampered.onnx", "out/subnet-1.safetensors", "--data", "data"]), &["first node that differs is `"]);
+}
+
+#[test]
+fn the_same_recipe_seed_and_data_give_the_same_bytes() {
+    let place = Place::new();
+    place.works(&RUN);
+    place.works(&["run", "recipe.toml", "--data", "data", "--out", "twin"]);
+    for file in ["supernet.safetensors", "subnet-1.safetensors", "subnet-1.onnx", "subnet-2.onnx", "evaluations.jsonl"] {
+        assert!(fs::read(place.path("out").join(file)).unwrap() == fs::read(place.path("twin").join(file)).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
+    let place = Place::new();
+    place.works(&["run", "recipe.toml", "--data", "data", "--out", "whole"]);
+    let (mut kills, mut wait) = (0, 150);
+    loop {
+        let mut child = place.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(wait));
+        wait += 60;
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap(); // SIGKILL
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills >= 1);
+    place.works(&RUN);
+    for file in ["supernet.safetensors", "subnet-1.safetensors", "subnet-1.onnx", "subnet-2.onnx", "evaluations.jsonl"] {
+        assert!(fs::read(place.path("out").join(file)).unwrap() == fs::read(place.path("whole").join(file)).unwrap(), "{file} after {kills} kills");
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_a_checkpoint_and_says_so() {
+    let place = Place::new();
+    place.recipe("long.toml", &RECIPE.replace("epochs = 8", "epochs = 3000"));
+    let mut child = place.command(&["train", "long.toml", "--data", "data", "--out", "out"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while !place.path("out/supernet.safetensors").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let unfinished = place.refused(&["search", "out/supernet.safetensors", "--data", "data", "--out", "search"]);
+    contains(&unfinished, &["training at step", "of 24000", "train it to its end"]);
+}
+
+#[test]
+fn recipes_with_mistakes() {
+    let place = Place::new();
+    contains(&place.refused_recipe("epochs = 8", "epoch = 8"), &["train.epoch: found an unknown key", "did you mean `epochs`?"]);
+    contains(&place.refused_recipe("seed = 3", "sed = 3"), &["error: sed: found an unknown key", "did you mean `seed`?"]);
+    contains(&place.refused_recipe("kind = \"nb201\"", "kind = \"nb202\""), &["space", "\"nb202\"", "did you mean `nb201`?"]);
+    contains(&place.refused_recipe("channels = 4", "chanels = 4"), &["space.chanels", "did you mean `channels`?"]);
+    contains(&place.refused_recipe("channels = 4", "channels = \"four\""), &["space", "\"four\"", "wanted"]);
+    contains(&place.refused_recipe("channels = 4", "channels = 0"), &["space.channels: found 0", "1…4096"]);
+    contains(&place.refused_recipe("channels = 4", "channels = 4, classes = 9"), &["space.classes: found 9, wanted 8"]);
+    contains(&place.refused_recipe("rate = 0.1", "rate = -1.0"), &["train.rate: found -1"]);
+    contains(&place.refused_recipe("batch = 16", "batch = 0"), &["train.batch: found 0, wanted at least 1"]);
+    contains(&place.refused_recipe("\"macs\"]", "\"speed\"]"), &["search.objectives", "\"speed\"", "accuracy"]);
+    contains(&place.refused_recipe("limits.macs.max", "limits.flops.max"), &["search.limits.flops", "params"]);
+    contains(&place.refused_recipe("validation = 32", "validation = 160"), &["validation: found 160"]);
+    contains(&place.refused_recipe("seed = 3", "seed = 3\ndevice = \"cuda:7\""), &["device: found \"cuda:7\"", "\"cpu\""]);
+    contains(&place.refused_recipe("[train]", "[train"), &["recipe", "TOML"]);
+    contains(&place.refused_recipe("batch = 16\nrate = 0.1\naugment = { crop = 1", "split = \"9<-0\"\nbatch = 16\nrate = 0.1\naugment = { crop = 1"), &["train.split", "3<-2"]);
+    fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
+    contains(&place.refused(&["run", "binary.toml", "--data", "data", "--out", "out"]), &["not UTF-8"]);
+    contains(&place.refused(&["run", "absent.toml", "--data", "data", "--out", "out"]), &["absent.toml", "No such file"]);
+    assert!(!place.path("out").exists() && !place.path("changed/supernet.safetensors").exists());
+}
+
+#[test]
+fn limits_that_nothing_meets_name_the_nearest() {
+    let place = Place::new();
+    contains(&place.refused_recipe("macs.max = 400000", "macs.max = 1000"), &["search.limits.macs", "<= 1000", "nearest reachable is", "|none~0|"]);
+    contains(&place.refused_recipe("macs.max = 400000", "params.min = 1e9"), &["search.limits.params", ">= 1000000000"]);
+    contains(&place.refused_recipe("macs.max = 400000", "latency_ms.max = 1e-9"), &["search.limits.latency_ms", "nearest reachable is"]);
+    assert!(!place.path("changed/supernet.safetensors").exists(), "told before any training");
+}
+
+#[test]
+fn data_with_mistakes() {
+    let place = Place::new();
+    let run = || place.refused(&["run", "recipe.toml", "--data", "data", "--out", "out"]);
+    let images = place.path("data/train-images-idx3-ubyte");
+    let whole = fs::read(&images).unwrap();
+    fs::write(&images, &whole[..1000]).unwrap();
+    contains(&run(), &["train-images-idx3-ubyte", "1000", "10256"]);
+    fs::write(&images, b"GIF89a, not IDX at all").unwrap();
+    contains(&run(), &["train-images-idx3-ubyte", "wanted"]);
+    fs::write(&images, &whole).unwrap();
+    let labels = place.path("data/train-labels-idx1-ubyte");
+    let mut bytes = fs::read(&labels).unwrap();
+    bytes[20] = 8;
+    fs::write(&labels, &bytes).unwrap();
+    contains(&run(), &["label", "8", "0"]);
+    place.idx("train", 150, 1);
+    fs::write(&images, &whole).unwrap();
+    contains(&run(), &["150", "160"]);
+    fs::remove_dir_all(place.path("data")).unwrap();
+    contains(&run(), &["data"]);
+}
+
+#[test]
+fn earlier_work_is_never_overwritten_by_another_run() {
+    let place = Place::new();
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
+    place.recipe("other.toml", &RECIPE.replace("seed = 3", "seed = 4"));
+    contains(&place.refused(&["run", "other.toml", "--data", "data", "--out", "out"]), &["another recipe", "empty folder"]);
+    place.idx("train", 168, 9);
+    contains(&place.refused(&RUN), &["another data"]);
+    assert!(fs::read(place.path("out/supernet.safetensors")).unwrap() == before);
+}
+
+#[test]
+fn a_loss_that_explodes_keeps_the_last_checkpoint() {
+    let place = Place::new();
+    // Without norms in the way nothing bounds the classifier: a huge rate and decay drive it to infinity.
+    let message = place.refused_recipe("rate = 0.1\naugment = { crop = 1", "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1");
+    contains(&message, &["loss is", "at step", "on |", "checkpoint before it is kept"]);
+    contains(&place.refused(&["search", "changed/supernet.safetensors", "--data", "data", "--out", "search"]), &["training at step"]);
+}
+
+#[test]
+fn places_that_cannot_be_written() {
+    let place = Place::new();
+    contains(&place.refused(&["run", "recipe.toml", "--data", "data", "--out", "/proc/nowhere"]), &["/proc/nowhere"]);
+    contains(&place.refused(&["run", "recipe.toml", "--data", "data", "--out", "recipe.toml"]), &["recipe.toml"]);
+    // A limit on the size of files stands for a full disk: the write fails half way.
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
+    place.recipe("wide.toml", &RECIPE.replace("channels = 4", "channels = 40").replace("macs.max = 400000", "macs.min = 0"));
+    let script = format!("trap '' XFSZ; ulimit -f 40; exec '{}' train wide.toml --data data --out full", env!("CARGO_BIN_EXE_supernaut"));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(place.folder.path()).output().unwrap();
+    contains(&refusal(&output), &["full/supernet.safetensors", "File too large"]);
+    let left: Vec<_> = fs::read_dir(place.path("full")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("safetensors")), "{left:?}");
+    assert!(fs::read(place.path("out/supernet.safetensors")).unwrap() == before);
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let place = Place::new();
+    place.recipe("long.toml", &RECIPE.replace("epochs = 8", "epochs = 3000"));
+    let arguments = ["train", "long.toml", "--data", "data", "--out", "out"];
+    let mut first = place.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    while !place.path("out/supernet.safetensors").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let message = place.refused(&arguments);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    contains(&message, &["another run is using this folder"]);
+}
+
+#[test]
+fn a_missing_onnx_runtime_is_told_before_any_training() {
+    let place = Place::new();
+    let output = place.command(&RUN).env("SUPERNAUT_ONNXRUNTIME", "/nowhere/libonnxruntime.so").output().unwrap();
+    contains(&refusal(&output), &["ONNX Runtime", "/nowhere/libonnxruntime.so", "SUPERNAUT_ONNXRUNTIME"]);
+    assert!(!place.path("out/supernet.safetensors").exists());
+}
+
+fn benchmark(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nb201").join(name);
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+    }
+    path.exists().then_some(path)
+}
+
+#[test]
+fn params_rank_the_benchmarks_list_with_637() {
+    let (Some(truth), Some(list)) = (benchmark("nb201-cifar10.csv.gz"), benchmark("kendall-327.txt")) else { return };
+    let (truth, list) = (truth.to_str().unwrap(), list.to_str().unwrap());
+    let place = Place::new();
+    let rank = |score: &str| place.works(&["rank", "--score", score, "--truth", truth, "--list", list]);
+    assert!(rank("params").starts_with("0.637 "), "{}", rank("params"));
+    assert!(rank("macs").starts_with("0."), "{}", rank("macs"));
+    contains(&place.refused(&["rank", "--score", "parms", "--truth", truth, "--list", list]), &["\"parms\"", "params, macs"]);
+    contains(&place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]), &["cifar10_test"]);
+}
+
+#[test]
+fn a_score_file_and_a_checkpoint_rank_too() {
+    let place = Place::new();
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let archs = ["none~0|none~1", "skip_connect~0|none~1", "nor_conv_3x3~0|none~1", "avg_pool_3x3~0|nor_conv_1x1~1"]
+        .map(|edges| format!("|nor_conv_3x3~0|+|{edges}|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|"));
+    let table = |scores: [f64; 4]| archs.iter().zip(scores).fold("arch,score\n".to_owned(), |text, (arch, score)| format!("{text}{arch},{score}\n"));
+    fs::write(place.path("truth.csv"), table([1.0, 2.0, 3.0, 4.0])).unwrap();
+    fs::write(place.path("score.csv"), table([1.0, 2.0, 4.0, 3.0])).unwrap();
+    fs::write(place.path("list.txt"), archs.join("\n")).unwrap();
+    let rank = |score: &str| place.works(&["rank", "--score", score, "--truth", "truth.csv", "--list", "list.txt", "--column", "score", "--data", "data"]);
+    assert!(rank("score.csv").starts_with("0.667 "), "five of six pairs agree: {}", rank("score.csv"));
+    contains(&rank("out/supernet.safetensors"), &["tau-b of out/supernet.safetensors against score over 4 architectures"]);
+}
