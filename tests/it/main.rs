@@ -5,4 +5,6 @@ mod common;
 mod counts;
 mod exporting;
 mod planning;
+mod recipes;
+mod tidy;
 mod training;

@@ -1,0 +1,87 @@
+//! The rules of `ARCHITECTURE.md` that the compiler can't check inside one crate.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each part may use of the crate, besides itself and the errors.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("arch", &[]),
+    ("files", &[]),
+    ("data", &[]),
+    ("rank", &["data"]),
+    ("optimizer", &[]),
+    ("schedule", &["arch"]),
+    ("sampler", &["arch"]),
+    ("search", &["arch"]),
+    ("graph", &["arch"]),
+    ("space", &["arch", "graph", "data"]),
+    ("run", &["arch", "files", "data", "optimizer", "schedule", "sampler", "search", "graph", "space"]),
+    ("cli", &["arch", "files", "data", "rank", "graph", "space", "run"]),
+    ("capi", &["arch", "files", "data", "graph", "space", "run", "sampler", "cli"]),
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = vec![];
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+/// Path within `src`, with slashes.
+fn name(path: &Path) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/")
+}
+
+/// The code before the unit tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn imports_go_down_only() {
+    let mut wrong = vec![];
+    for (path, text) in sources() {
+        let name = name(&path);
+        let part = name.split(['/', '.']).next().unwrap();
+        if ["lib", "main", "error"].contains(&part) {
+            continue;
+        }
+        let (_, allowed) = MAY_USE.iter().find(|(known, _)| *known == part).unwrap_or_else(|| panic!("{part} has no row in MAY_USE"));
+        for used in code(&text).split("crate::").skip(1) {
+            let used = used.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap();
+            let is_part = MAY_USE.iter().any(|(known, _)| *known == used);
+            if is_part && used != part && !allowed.contains(&used) {
+                wrong.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn foreign_libraries_stay_behind_their_module() {
+    let only = |word: &str, places: &[&str]| {
+        for (path, text) in sources() {
+            let name = name(&path);
+            let names = |line: &str| line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'));
+            let used = code(&text).lines().any(|line| names(line) && !line.trim_start().starts_with("//"));
+            assert!(!used || places.iter().any(|place| name.starts_with(place)), "{name} uses {word}");
+        }
+    };
+    only("onnx_protobuf::", &["graph/onnx/"]);
+    only("ort::", &["run/runtime.rs"]);
+    only("tch::", &["graph/", "optimizer.rs", "run/"]);
+    only("unsafe ", &["capi/", "graph/run.rs", "main.rs"]);
+}
