@@ -332,6 +332,8 @@ pub struct SearchConfig {
     pub batch: usize,
     /// How many subnets are kept, spread over the front.
     pub keep: usize,
+    /// Subnets are kept only if their accuracy is within this of the best one's: the far end of a front is cheap and useless.
+    pub margin: f64,
 }
 
 impl Default for SearchConfig {
@@ -349,6 +351,7 @@ impl Default for SearchConfig {
             images: 0,
             batch: 256,
             keep: 1,
+            margin: 1.0,
         }
     }
 }
@@ -372,6 +375,7 @@ impl SearchConfig {
             at_least(&format!("search.{name}"), value as f64, 1.0)?;
         }
         within("search.mutation_rate", self.mutation_rate, 0.0, 1.0)?;
+        within("search.margin", self.margin, 0.0, 1.0)?;
         if !self.objectives.contains(&Metric::Accuracy) {
             let found = format!("{:?}", self.objectives.iter().map(|metric| metric.name()).collect::<Vec<_>>());
             return Err(Error::invalid("search.objectives", found, "a list with \"accuracy\" in it, without repeats"));

@@ -112,7 +112,11 @@ impl Search {
     /// The kept architectures, most accurate first.
     pub fn chosen(&self) -> Vec<(Arch, Evaluation)> {
         let points: Vec<Vec<f64>> = self.done.iter().map(|evaluation| self.figures(evaluation)).collect();
-        let mut chosen = spread(&points, &self.front(), self.config.keep);
+        let accuracy = |at: usize| self.done[at].accuracy.unwrap_or(0.0);
+        let front = self.front();
+        let best = front.iter().map(|&at| accuracy(at)).fold(0.0, f64::max);
+        let near: Vec<usize> = front.into_iter().filter(|&at| accuracy(at) >= best - self.config.margin).collect();
+        let mut chosen = spread(&points, &near, self.config.keep);
         chosen.sort_by(|&a, &b| points[a][0].total_cmp(&points[b][0]));
         chosen.into_iter().map(|at| (self.archs[at].clone(), self.done[at].clone())).collect()
     }
