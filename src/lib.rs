@@ -1,5 +1,6 @@
 //! supernaut: train a supernet, search it for the subnets that fit a device, export these to ONNX and prove the files.
 pub mod arch;
+mod capi;
 pub mod cli;
 pub mod data;
 mod error;
