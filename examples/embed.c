@@ -102,9 +102,13 @@ static snt_dataset *folder(snt_context *context, const char *path) {
 /* 4. Progress, a line for every tenth of the work. */
 static int32_t show(void *user, const snt_event *event) {
     (void)user;
-    if (event->step % (event->total / 10 + 1) == 0 || event->step == event->total)
-        printf("%-8s %5.1f %%  loss %.3f  accuracy %.3f  %.0f s left\n", event->phase,
-               100.0 * (double)event->step / (double)event->total, event->loss, event->accuracy, event->eta_seconds);
+    if (event->step % (event->total / 10 + 1) == 0 || event->step == event->total) {
+        printf("%-8s %3.0f %%  ", event->phase, 100.0 * (double)event->step / (double)event->total);
+        if (event->loss == event->loss) printf("loss %.3f, ", event->loss); /* NaN where there is none */
+        if (event->accuracy == event->accuracy) printf("accuracy %.3f, ", event->accuracy);
+        printf("%.0f s left\n", event->eta_seconds);
+        fflush(stdout);
+    }
     return 0; /* anything else would cancel the job */
 }
 

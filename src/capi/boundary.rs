@@ -188,3 +188,38 @@ pub(super) struct User(pub *mut c_void);
 unsafe impl Send for User {}
 // SAFETY: as above.
 unsafe impl Sync for User {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capi::error::{snt_error_free, snt_error_message};
+
+    fn check(wanted: snt_status, word: &str, body: fn() -> Result<()>) {
+        let mut error = ptr::null_mut();
+        assert_eq!(boundary(&mut error, body), wanted);
+        // SAFETY: the handle that was just given, used and freed once.
+        unsafe {
+            let message = CStr::from_ptr(snt_error_message(error)).to_str().unwrap();
+            assert!(message.contains(word), "{message}");
+            snt_error_free(error);
+        }
+        assert_eq!(boundary(ptr::null_mut(), body), wanted);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        check(SNT_E_INTERNAL, "internal error: index out of bounds", || panic!("index out of bounds"));
+        check(SNT_E_OUT_OF_MEMORY, "CUDA out of memory", || panic!("CUDA out of memory: tried {} GiB", 7));
+        check(SNT_E_INTERNAL, "a panic", || std::panic::panic_any(7));
+    }
+
+    #[test]
+    fn a_cancel_is_a_status_without_an_error() {
+        check(SNT_CANCELLED, "", || Err(Error::Cancelled.into()));
+    }
+
+    #[test]
+    fn a_nul_in_a_message_does_not_cut_it() {
+        check(SNT_E_INVALID_STATE, "a\u{fffd}b", || Err(Error::State("a\0b".into()).into()));
+    }
+}

@@ -119,14 +119,18 @@ fn labels(labels: &[i64], classes: usize, field: &str) -> Result<Vec<u8>> {
 /// [count, height, width, channels] as [count, channels, height, width].
 fn channels_first(pixels: &[u8], [channels, height, width]: [usize; 3]) -> Vec<u8> {
     let images = pixels.chunks_exact(channels * height * width);
-    images.flat_map(|image| (0..channels).flat_map(move |channel| image.iter().skip(channel).step_by(channels).copied())).collect()
+    images
+        .flat_map(|image| (0..channels).flat_map(move |channel| image.iter().skip(channel).step_by(channels).copied()))
+        .collect()
 }
 
 fn joined(train: Images, test: Option<Images>, classes: usize, options: Options) -> Result<Dataset> {
     let classes = match options.classes {
         None => (0..classes).map(|class| class.to_string()).collect(),
         Some(names) if names.len() == classes => names,
-        Some(names) => return Err(Error::invalid("options.classes", format!("{} names", names.len()), format!("{classes}")).into()),
+        Some(names) => {
+            return Err(Error::invalid("options.classes", format!("{} names", names.len()), format!("{classes}")).into());
+        }
     };
     match test {
         Some(test) if test.shape() != train.shape() => {
@@ -218,7 +222,11 @@ pub unsafe extern "C" fn snt_data_view_init(view: *mut snt_data_view, struct_siz
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
-pub unsafe extern "C" fn snt_dataset_info_json(dataset: *const snt_dataset, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+pub unsafe extern "C" fn snt_dataset_info_json(
+    dataset: *const snt_dataset,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
     boundary(err, || {
         let data = &borrow(dataset, "dataset")?.data;
         let Dataset { train, test, classes } = &**data;

@@ -37,7 +37,8 @@ impl Failure {
 
     /// What a caught panic says. libtorch's errors arrive like this too, a lack of memory among them.
     pub fn of_panic(panic: &(dyn std::any::Any + Send)) -> Self {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        let text =
+            panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         let lack = ["out of memory", "can't allocate memory", "not enough memory"].iter().any(|words| text.contains(words));
         let failure = match lack {
             true => Self::new(SNT_E_OUT_OF_MEMORY, text),

@@ -12,12 +12,12 @@ use super::model::{Claim, snt_model};
 use super::status::snt_status;
 use super::version::{snt_buffer, write_bytes, write_json};
 use crate::Error;
+use crate::files;
 use crate::run::checkpoint::Saved;
 use crate::run::export::{Verification, accuracy, export, proved, verify};
 use crate::run::images::DeviceImages;
 use crate::run::recipe::{ExportConfig, LatencyConfig, Recipe, parse_json};
 use crate::run::runtime::latency;
-use crate::files;
 
 /// What the calls here start from.
 struct Exported {
@@ -34,7 +34,9 @@ impl Exported {
         let saved = claim.saved();
         let (shape, task) = (data.test.shape().map(|size| size as i64), &saved.model.task);
         if shape != task.image {
-            return Err(Error::invalid("dataset", format!("images of {shape:?}"), format!("{:?}, as the model has", task.image)).into());
+            return Err(
+                Error::invalid("dataset", format!("images of {shape:?}"), format!("{:?}, as the model has", task.image)).into()
+            );
         }
         if data.classes.len() != task.classes.len() {
             let wanted = format!("{}, as the model has", task.classes.len());

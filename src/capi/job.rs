@@ -357,7 +357,9 @@ impl Engine {
                 return saved;
             }
             Stage::Running if state.runner == Some(thread::current().id()) => {
-                return Err(state_error("its event function can't ask for a checkpoint; call it from another thread or between two steps"));
+                return Err(state_error(
+                    "its event function can't ask for a checkpoint; call it from another thread or between two steps",
+                ));
             }
             Stage::Running if !state.started || state.order.is_some() || state.answer.is_some() => {
                 return Err(Error::Busy("job: another call is at work on it".into()).into());
@@ -489,7 +491,9 @@ pub unsafe extern "C" fn snt_retrain_start(
         let supernet = &borrow(model, "model")?.0;
         let begin = Begin::new(supernet, dataset)?;
         if begin.saved.model.arch.is_some() {
-            return Err(Error::State("model: it stands alone; a supernet is wanted, or snt_train_start to train it on".into()).into());
+            return Err(
+                Error::State("model: it stands alone; a supernet is wanted, or snt_train_start to train it on".into()).into()
+            );
         }
         let arch = begin.saved.model.parse(text(arch, "arch")?)?;
         let Begin { saved, recipe, data, .. } = &begin;

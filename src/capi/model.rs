@@ -204,7 +204,11 @@ pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
-pub unsafe extern "C" fn snt_model_info_json(model: *const snt_model, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+pub unsafe extern "C" fn snt_model_info_json(
+    model: *const snt_model,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
     boundary(err, || write_json(out, &borrow(model, "model")?.0.info()))
 }
 

@@ -96,7 +96,11 @@ pub unsafe extern "C" fn snt_result_metric(
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
-pub unsafe extern "C" fn snt_result_json(result: *const snt_result, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+pub unsafe extern "C" fn snt_result_json(
+    result: *const snt_result,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
     boundary(err, || write_json(out, &borrow(result, "result")?.0.json))
 }
 

@@ -57,10 +57,15 @@ pub unsafe extern "C" fn snt_space_builtin(
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
-pub unsafe extern "C" fn snt_space_info_json(space: *const snt_space, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+pub unsafe extern "C" fn snt_space_info_json(
+    space: *const snt_space,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let info = json!({ "space": config, "genes": graph.genes(), "image": graph.input_shape(), "graph_hash": graph_hash(graph) });
+        let info =
+            json!({ "space": config, "genes": graph.genes(), "image": graph.input_shape(), "graph_hash": graph_hash(graph) });
         write_json(out, &info)
     })
 }

@@ -52,7 +52,8 @@ pub(super) fn write_bytes(out: *mut snt_buffer, bytes: Vec<u8>) -> Result<()> {
 #[unsafe(no_mangle)]
 pub extern "C" fn snt_version() -> u32 {
     let part = |text: &str| text.parse::<u32>().expect("Cargo's versions are numbers");
-    let [major, minor, patch] = [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
+    let [major, minor, patch] =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
     part(major) << 16 | part(minor) << 8 | part(patch)
 }
 

@@ -1,7 +1,8 @@
 //! The C ABI as C programs see it: each is compiled, as C99 and as C++11, and run.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// The shared library that this test was built with.
 pub fn library() -> PathBuf {
@@ -77,4 +78,26 @@ fn the_example_finds_exports_and_proves_a_network() {
         assert!(output.contains("accuracy on the test images"), "{output}");
         assert!(folder.path().join("embed.onnx").exists(), "{output}");
     }
+}
+
+#[test]
+fn the_example_goes_on_after_an_interrupt() {
+    let folder = workshop();
+    let program = compiled(folder.path(), "examples/embed.c", C99);
+    let mut command = Command::new(&program);
+    command.current_dir(folder.path()).env("OMP_NUM_THREADS", "1").stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.starts_with("train"), "{first}");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success() && child.wait().unwrap().success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.last().is_some_and(|line| line.starts_with("cancelled")), "{rest:?}");
+    assert!(!folder.path().join("embed.onnx").exists());
+    let output = run(&program, folder.path(), &[]);
+    let percent = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u32>().ok()).unwrap();
+    let (stopped, resumed) = (percent(rest.iter().rev().nth(1).unwrap_or(&first)), percent(output.lines().next().unwrap()));
+    assert!(resumed > stopped, "stopped at {stopped} %, went on at {resumed} %");
+    assert!(folder.path().join("embed.onnx").exists(), "{output}");
 }
