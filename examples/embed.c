@@ -16,28 +16,17 @@
 enum { COUNT = 400, SIDE = 16, CLASSES = 3 };
 static const char *const CHECKPOINT = "embed.safetensors";
 static const char *const RECIPE =
-    "validation = 60\n"
     "seed = 1\n"
-    "[space]\n"
-    "kind = 'nb201'\n"
-    "channels = 4\n"
-    "cells = 1\n"
-    "[train]\n"
-    "epochs = 8\n"
-    "batch = 32\n"
-    "augment = { crop = 1, flip = true }\n"
+    "validation = 60\n"
+    "space = { kind = 'nb201', channels = 4, cells = 1 }\n"
+    "train = { epochs = 8, batch = 32, augment = { crop = 1, flip = true } }\n"
+    "retrain = { epochs = 8, batch = 32, augment = { crop = 1, flip = true }, start = 'supernet' }\n"
     "[search]\n"
     "population = 12\n"
     "generations = 2\n"
     "mutations = 6\n"
     "crossovers = 6\n"
-    "limits = { macs = { max = 250_000 } }\n"
-    "[retrain]\n"
-    "epochs = 8\n"
-    "batch = 32\n"
-    "start = 'supernet'\n"
-    "momentum_separation = false\n"
-    "augment = { crop = 1, flip = true }\n";
+    "limits = { macs = { max = 250_000 } }\n";
 
 /* 1. Ctrl-C: cancelling is one atomic store, so a signal handler may do it. */
 static snt_job *volatile current = NULL;

@@ -154,7 +154,7 @@ fn state_error(message: &str) -> Failure {
 }
 
 impl Engine {
-    fn new(kind: &'static str, claim: Claim, recipe: &Recipe, work: Work, event: snt_event_fn, user: *mut c_void) -> snt_job {
+    fn job(kind: &'static str, claim: Claim, recipe: &Recipe, work: Work, event: snt_event_fn, user: *mut c_void) -> snt_job {
         let (model, saves) = (claim.shared().clone(), matches!(work, Work::Train(_)));
         let stage = Stage::Ready(Task { work, claim, before: None });
         let state = State { stage, started: false, thread: None, runner: None, order: None, answer: None };
@@ -428,7 +428,7 @@ impl Begin {
         let Self { claim, saved, recipe, data } = self;
         let kind = if saved.model.arch.is_some() { "retrain" } else { "train" };
         let trainer = Trainer::go_on(Arc::new(recipe.clone()), data.train, data.hash, saved)?;
-        Ok(Engine::new(kind, claim, &recipe, Work::Train(Box::new(trainer)), event, user))
+        Ok(Engine::job(kind, claim, &recipe, Work::Train(Box::new(trainer)), event, user))
     }
 }
 
@@ -534,7 +534,7 @@ pub unsafe extern "C" fn snt_search_start(
             recipe.check()?;
         }
         let search = Search::new(Arc::new(recipe.clone()), saved.model, &data.validation, &data.train, memory)?;
-        Ok(Engine::new("search", claim, &recipe, Work::Search(Box::new(search)), event, user))
+        Ok(Engine::job("search", claim, &recipe, Work::Search(Box::new(search)), event, user))
     })
 }
 
@@ -574,7 +574,7 @@ pub unsafe extern "C" fn snt_evaluate_start(
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
         let evaluate = Evaluate::new(&recipe, saved.model, archs, &data.validation, &data.train);
-        Ok(Engine::new("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
+        Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }
 
