@@ -30,6 +30,7 @@
 //! The C interface is `include/supernaut.h`.
 
 pub mod arch;
+mod capi;
 pub mod cli;
 pub mod data;
 mod error;

@@ -83,6 +83,19 @@ impl Network {
         }
     }
 
+    /// The same network: what one of the two learns, the other knows.
+    pub fn shallow_clone(&self) -> Self {
+        let same = |buffers: &Vec<(String, Tensor)>| buffers.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        Self {
+            graph: self.graph.clone(),
+            slots: self.slots.clone(),
+            of_node: self.of_node.clone(),
+            flat: self.flat.shallow_clone(),
+            leaves: self.leaves.iter().map(Tensor::shallow_clone).collect(),
+            buffers: self.buffers.iter().map(|(&node, buffers)| (node, same(buffers))).collect(),
+        }
+    }
+
     /// A copy of the weights in 64-bit floats, without statistics: precise enough to check gradients by differences.
     pub fn in_double(&self) -> Self {
         let flat = self.flat.to_kind(Kind::Double);

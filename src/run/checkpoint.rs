@@ -108,6 +108,19 @@ pub struct Saved {
     pub rows: Vec<Option<Tensor>>,
 }
 
+impl Saved {
+    /// Writes it as a checkpoint.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        save(path, &self.manifest, &self.model, &self.touched, &self.rows)
+    }
+
+    /// The same state: tensors are shared, not copied.
+    pub fn shallow_clone(&self) -> Self {
+        let rows = self.rows.iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
+        Self { manifest: self.manifest.clone(), model: self.model.shallow_clone(), touched: self.touched.clone(), rows }
+    }
+}
+
 /// Bytes of one tensor.
 struct Blob {
     name: String,

@@ -233,11 +233,17 @@ fn floats(tensor: &Tensor) -> Vec<f32> {
 
 /// Exports `model` to `path`, if and only if the file proves to compute the same on `images`.
 pub fn export(path: &Path, model: &Model, recipe_hash: &str, images: &DeviceImages, config: &ExportConfig) -> Result<Verification> {
+    let (bytes, verification) = proved(model, recipe_hash, images, config)?;
+    files::write_whole(path, &bytes)?;
+    Ok(verification)
+}
+
+/// The ONNX file of `model` as bytes, if it proves to compute the same on `images`.
+pub fn proved(model: &Model, recipe_hash: &str, images: &DeviceImages, config: &ExportConfig) -> Result<(Vec<u8>, Verification)> {
     let bytes = onnx_bytes(model, recipe_hash, config.opset)?;
     let compared = if config.images == 0 { images.len() } else { config.images };
     let verification = verify(&bytes, model, &images.first(compared), config.tolerance)?;
-    files::write_whole(path, &bytes)?;
-    Ok(verification)
+    Ok((bytes, verification))
 }
 
 /// Share of `images` that the ONNX `file` classifies correctly.

@@ -35,6 +35,12 @@ impl Model {
         Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch) })
     }
 
+    /// The same model: weights are shared, not copied.
+    pub fn shallow_clone(&self) -> Self {
+        let (space, task, arch) = (self.space.clone(), self.task.clone(), self.arch.clone());
+        Self { space, task, arch, network: self.network.shallow_clone() }
+    }
+
     /// What it computes.
     pub fn graph(&self) -> &Graph {
         self.network.graph()

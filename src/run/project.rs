@@ -139,7 +139,7 @@ impl Project {
     pub fn retrain(&mut self, supernet: &Model, name: &str, arch: &Arch, watch: &mut dyn Watch) -> Result<Model> {
         let path = self.folder.join(format!("{name}.safetensors"));
         let fresh = || {
-            let model = self.start(supernet, arch)?;
+            let model = subnet(&self.recipe, supernet, arch, &self.data.train)?;
             Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
@@ -153,22 +153,6 @@ impl Project {
 
     fn resumed(&self, path: &Path) -> Result<Trainer> {
         Trainer::resume(self.recipe.clone(), self.data.train.all(), self.data.hash.clone(), path)
-    }
-
-    fn start(&self, supernet: &Model, arch: &Arch) -> Result<Model> {
-        match self.recipe.retrain.start {
-            Start::Scratch => {
-                Model::standalone(supernet.space.clone(), supernet.task.clone(), arch.clone(), self.recipe.seed, self.device)
-            }
-            Start::Supernet => {
-                let images = match self.recipe.search.bn {
-                    BnPolicy::Recalibrate { images } => images,
-                    BnPolicy::Batch {} => CALIBRATION_IMAGES,
-                };
-                let images = chosen(&self.data.train, images, self.recipe.seed);
-                cut_out(supernet, arch, &images, self.recipe.search.batch, self.recipe.seed)
-            }
-        }
     }
 
     /// Trains with checkpoints; a cancelled run saves one more.
@@ -267,6 +251,24 @@ impl Project {
             "search": search,
             "subnets": subnets,
         })
+    }
+}
+
+/// The network of `arch` that `[retrain]` begins with: fresh, or with the supernet's weights.
+pub fn subnet(recipe: &Recipe, supernet: &Model, arch: &Arch, train: &DeviceImages) -> Result<Model> {
+    match recipe.retrain.start {
+        Start::Scratch => {
+            let (space, task, device) = (supernet.space.clone(), supernet.task.clone(), supernet.network.device());
+            Model::standalone(space, task, arch.clone(), recipe.seed, device)
+        }
+        Start::Supernet => {
+            let images = match recipe.search.bn {
+                BnPolicy::Recalibrate { images } => images,
+                BnPolicy::Batch {} => CALIBRATION_IMAGES,
+            };
+            let images = chosen(train, images, recipe.seed);
+            cut_out(supernet, arch, &images, recipe.search.batch, recipe.seed)
+        }
     }
 }
 

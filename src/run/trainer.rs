@@ -8,7 +8,7 @@ use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use tch::{Reduction, Tensor};
 
-use super::checkpoint::{self, Manifest, Progress};
+use super::checkpoint::{self, Manifest, Progress, Saved};
 use super::images::DeviceImages;
 use super::job::{Event, Job};
 use super::model::{ComplexityRange, Model};
@@ -57,6 +57,11 @@ impl Trainer {
     /// Goes on where the checkpoint at `path` was written. Its recipe and data must be those given.
     pub fn resume(recipe: Arc<Recipe>, images: DeviceImages, data_hash: String, path: &Path) -> Result<Self> {
         let saved = checkpoint::load(path, crate::graph::device(&recipe.device)?)?;
+        Self::go_on(recipe, images, data_hash, saved)
+    }
+
+    /// As [`resume`](Self::resume), from a checkpoint in memory.
+    pub fn go_on(recipe: Arc<Recipe>, images: DeviceImages, data_hash: String, saved: Saved) -> Result<Self> {
         saved.manifest.same("recipe", &saved.manifest.recipe_hash, &recipe.hash())?;
         saved.manifest.same("data", &saved.manifest.data_hash, &data_hash)?;
         let mut trainer = Self::new(recipe, saved.model, images, data_hash)?;
@@ -78,6 +83,12 @@ impl Trainer {
     /// The model, as trained so far.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What a checkpoint of this moment holds. Its tensors are the trainer's own.
+    pub fn saved(&self) -> Saved {
+        let rows = self.sgd.rows().iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
+        Saved { manifest: self.manifest(), model: self.model.shallow_clone(), touched: self.sgd.touched().to_vec(), rows }
     }
 
     fn steps_per_epoch(&self) -> u64 {

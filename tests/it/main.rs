@@ -1,9 +1,11 @@
 //! One binary for all integration tests: linking libtorch once is enough.
 
+mod capi;
 mod cli;
 mod common;
 mod counts;
 mod exporting;
+mod header;
 mod planning;
 mod recipes;
 mod tidy;

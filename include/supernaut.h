@@ -1,0 +1,936 @@
+/*
+ * supernaut: train a supernet, search it for the subnets that fit a device, export these to ONNX and prove the files.
+ * examples/embed.c shows it all in use.
+ *
+ * What holds for every function, unless its comment says otherwise:
+ * - A pointer is valid for what its type says. A NULL where something is needed is an error, not a crash.
+ * - A handle is the caller's: freed once, in any order, with the _free function of its type. NULL is fine there.
+ * - Arguments are read during the call only. Text is UTF-8 and ends in a NUL, paths too.
+ * - A call that can fail returns a status: 0 is success, 100 and above are errors. `err` may be NULL; if not, it receives
+ *   NULL, or an error that the caller frees with snt_error_free.
+ * - `out` and its like are written on success only; handles are set to NULL on failure.
+ * - Structs begin with struct_size. Members are only ever added, at the end; set what you don't know to zero (_init does).
+ * - Every function may be called from every thread. After fork() nothing may be called in the child.
+ * - `user` pointers are handed back and never looked into.
+ */
+
+#ifndef SUPERNAUT_H
+#define SUPERNAUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SNT_VERSION_MAJOR 0
+#define SNT_VERSION_MINOR 1
+#define SNT_VERSION_PATCH 0
+#define SNT_VERSION (((uint32_t)SNT_VERSION_MAJOR << 16) | ((uint32_t)SNT_VERSION_MINOR << 8) | (uint32_t)SNT_VERSION_PATCH)
+
+#if defined(_WIN32)
+#  define SNT_API __declspec(dllimport)
+#elif defined(__GNUC__)
+#  define SNT_API __attribute__((visibility("default")))
+#else
+#  define SNT_API
+#endif
+#if defined(__GNUC__)
+#  define SNT_MUST_USE __attribute__((warn_unused_result))
+#else
+#  define SNT_MUST_USE
+#endif
+
+/**
+ * Only failures.
+ */
+#define SNT_LOG_ERROR 1
+
+/**
+ * Failures, and the beginning and end of every job.
+ */
+#define SNT_LOG_INFO 3
+
+/**
+ * Images in the layout [count][channels][height][width].
+ */
+#define SNT_LAYOUT_NCHW 0
+
+/**
+ * Images in the layout [count][height][width][channels].
+ */
+#define SNT_LAYOUT_NHWC 1
+
+/**
+ * Pixels of one byte, 0 to 255.
+ */
+#define SNT_DTYPE_UINT8 0
+
+/**
+ * Timeout of snt_job_wait: none.
+ */
+#define SNT_WAIT_FOREVER UINT32_MAX
+
+/**
+ * Where and how things are computed. Everything that is made in a context keeps it alive.
+ */
+typedef struct snt_context snt_context;
+
+/**
+ * Labelled images, in two parts: to learn from and to report on. It never changes, so every thread may use it.
+ */
+typedef struct snt_dataset snt_dataset;
+
+/**
+ * What went wrong in one call. The caller owns it; it never changes, so every thread may read it.
+ */
+typedef struct snt_error snt_error;
+
+/**
+ * Training, search or evaluation: made by a `_start` function, then either stepped by the caller (snt_job_step) or given a
+ * thread of its own (snt_job_start). Every thread may use it.
+ */
+typedef struct snt_job snt_job;
+
+/**
+ * A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
+ * stands alone. Every thread may use it; a job has it for itself, and other calls get SNT_E_BUSY at once.
+ */
+typedef struct snt_model snt_model;
+
+/**
+ * What a job has found: of a search the chosen architectures, most accurate first; of an evaluation its list, as far as it
+ * came; of a training none. It never changes, so every thread may use it.
+ */
+typedef struct snt_result snt_result;
+
+/**
+ * A search space on images of given sizes. It never changes, so every thread may use it.
+ */
+typedef struct snt_space snt_space;
+
+/**
+ * What a call returns. 0 to 99 are no errors; numbers are never given to another meaning.
+ */
+typedef int32_t snt_status;
+
+/**
+ * Memory of the library's, freed with snt_buffer_free and never with free(). A NUL that `len` doesn't count follows the
+ * bytes, so JSON is a C string.
+ */
+typedef struct {
+  /**
+   * The bytes.
+   */
+  const char *data;
+  /**
+   * How many.
+   */
+  size_t len;
+  /**
+   * The library's own.
+   */
+  void *reserved;
+} snt_buffer;
+
+/**
+ * Receives a line of log. `target` and `message` are valid during the call. Called on any thread that works for the
+ * context; it must not unwind.
+ */
+typedef void (*snt_log_fn)(void *user, int32_t level, const char *target, const char *message);
+
+/**
+ * What a context is made of. Call snt_context_params_init first, so that members of later versions are zero.
+ */
+typedef struct {
+  /**
+   * sizeof this struct.
+   */
+  size_t struct_size;
+  /**
+   * "cpu" or "cuda:N", in place of what a recipe or a loaded checkpoint says; NULL to leave it to these. Read during
+   * the call only.
+   */
+  const char *device;
+  /**
+   * Threads of one operation, in place of what a recipe says; 0 to leave it to that.
+   */
+  int32_t threads;
+  /**
+   * SNT_LOG_ERROR, SNT_LOG_INFO, or 0 for silence.
+   */
+  int32_t log_level;
+  /**
+   * Where log lines go; NULL for nowhere.
+   */
+  snt_log_fn log;
+  /**
+   * Handed to `log`; has to stay valid until the context and all that was made in it is freed.
+   */
+  void *log_user;
+} snt_context_params;
+
+/**
+ * Images and labels in the caller's memory. Call snt_data_view_init first, so that members of later versions are zero.
+ */
+typedef struct {
+  /**
+   * sizeof this struct.
+   */
+  size_t struct_size;
+  /**
+   * count * channels * height * width pixels.
+   */
+  const uint8_t *images;
+  /**
+   * count labels, each from 0 to classes - 1.
+   */
+  const int64_t *labels;
+  /**
+   * How many images.
+   */
+  uint64_t count;
+  /**
+   * Channels of an image: 1 for grey, 3 for colour.
+   */
+  int32_t channels;
+  /**
+   * Rows of an image.
+   */
+  int32_t height;
+  /**
+   * Columns of an image.
+   */
+  int32_t width;
+  /**
+   * How many classes there are; at most 256.
+   */
+  int32_t classes;
+  /**
+   * SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC.
+   */
+  int32_t layout;
+  /**
+   * SNT_DTYPE_UINT8.
+   */
+  int32_t dtype;
+  /**
+   * Called exactly once when the library no longer needs the memory, if the call that took the view succeeds. If that
+   * fails, it is never called and the memory stays the caller's affair. NULL if nobody has to know. This version copies
+   * what it needs and calls it before the call returns.
+   */
+  void (*release)(void *user);
+  /**
+   * Handed to `release`.
+   */
+  void *user;
+} snt_data_view;
+
+/**
+ * What happened in one step. The library's; valid during the call of the event function.
+ */
+typedef struct {
+  /**
+   * sizeof the struct as the library knows it; members beyond it aren't there.
+   */
+  size_t struct_size;
+  /**
+   * "train", "search", "retrain" or "evaluate".
+   */
+  const char *phase;
+  /**
+   * Steps done.
+   */
+  uint64_t step;
+  /**
+   * Steps in all.
+   */
+  uint64_t total;
+  /**
+   * Seconds since the job was made.
+   */
+  double seconds;
+  /**
+   * Seconds that the rest will take, by the pace so far.
+   */
+  double eta_seconds;
+  /**
+   * Training loss of the step; NaN where there is none.
+   */
+  double loss;
+  /**
+   * Accuracy of the architecture, 0 to 1; NaN where there is none.
+   */
+  double accuracy;
+  /**
+   * All of it, with "arch" and "rate".
+   */
+  const char *json;
+} snt_event;
+
+/**
+ * Called after every step, on the thread that does the steps, with no lock held; non-zero asks the job to stop. It may call
+ * snt_job_cancel and everything that doesn't need this job or its model; those give SNT_E_INVALID_STATE or SNT_E_BUSY. It
+ * must not unwind.
+ */
+typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
+
+/**
+ * Done.
+ */
+#define SNT_OK 0
+
+/**
+ * The job was cancelled. Not an error.
+ */
+#define SNT_CANCELLED 1
+
+/**
+ * Not finished yet: ask again later. Not an error.
+ */
+#define SNT_NOT_READY 2
+
+/**
+ * Nothing is left to do. Not an error.
+ */
+#define SNT_END 3
+
+/**
+ * An argument or a value in a recipe will not do: the error says which, what was found and what is wanted.
+ */
+#define SNT_E_INVALID_ARGUMENT 100
+
+/**
+ * The call does not fit what the object is doing.
+ */
+#define SNT_E_INVALID_STATE 101
+
+/**
+ * A name or file that isn't there.
+ */
+#define SNT_E_NOT_FOUND 102
+
+/**
+ * Legal, but not built here.
+ */
+#define SNT_E_UNSUPPORTED 103
+
+/**
+ * Memory ran out, of the host or of the device.
+ */
+#define SNT_E_OUT_OF_MEMORY 104
+
+/**
+ * The device asked for isn't there; nothing falls back to another.
+ */
+#define SNT_E_DEVICE_UNAVAILABLE 105
+
+/**
+ * The device failed.
+ */
+#define SNT_E_DEVICE 106
+
+/**
+ * The operating system refused.
+ */
+#define SNT_E_IO 107
+
+/**
+ * A file is damaged or isn't what its name says.
+ */
+#define SNT_E_CORRUPT 108
+
+/**
+ * A file of another version, recipe or data set.
+ */
+#define SNT_E_VERSION 109
+
+/**
+ * No architecture meets the limits; the error names the nearest.
+ */
+#define SNT_E_CONSTRAINT 110
+
+/**
+ * A loss or a measure is not a number.
+ */
+#define SNT_E_NUMERIC 111
+
+/**
+ * An ONNX file doesn't compute what the network computes.
+ */
+#define SNT_E_VERIFY_FAILED 112
+
+/**
+ * Time ran out.
+ */
+#define SNT_E_TIMEOUT 113
+
+/**
+ * A job has the object: wait for its end.
+ */
+#define SNT_E_BUSY 114
+
+/**
+ * An internal error left the object unusable: free it.
+ */
+#define SNT_E_POISONED 115
+
+/**
+ * A mistake of this library's own.
+ */
+#define SNT_E_INTERNAL 116
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The name of a status, such as "SNT_E_BUSY", or "unknown".
+ *
+ * Static text. Any thread. Does not block. @since 0.1
+ */
+SNT_API const char *snt_status_name(snt_status status);
+
+/**
+ * The version of the library that is loaded: major << 16 | minor << 8 | patch. Compare it with SNT_VERSION, the version
+ * of the header.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API uint32_t snt_version(void);
+
+/**
+ * Versions of this library and of those it uses, and the machine: {"supernaut", "libtorch", "onnxruntime", "machine"}.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while ONNX Runtime is loaded,
+ * the first time. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_build_info_json(snt_buffer *out, snt_error **err);
+
+/**
+ * What can be asked for here: {"devices", "spaces", "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its
+ * cancel flag before every step.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
+ * @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_capabilities_json(snt_buffer *out,
+                                 snt_error **err);
+
+/**
+ * Frees what a call wrote to `buffer`, and makes it empty, so that a second time is harmless. NULL is fine.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_buffer_free(snt_buffer *buffer);
+
+/**
+ * The status that the failed call returned; SNT_OK for NULL.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API snt_status snt_error_status(const snt_error *error);
+
+/**
+ * One sentence that names the field, what was found and what is wanted; "" for NULL.
+ *
+ * Valid until snt_error_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API const char *snt_error_message(const snt_error *error);
+
+/**
+ * The same for programs: {"code", "status", "message"} and, where there are such, "field", "found", "wanted"; "{}" for
+ * NULL.
+ *
+ * Valid until snt_error_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API const char *snt_error_json(const snt_error *error);
+
+/**
+ * Frees an error; NULL is fine.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_error_free(snt_error *error);
+
+/**
+ * Fills `params` with defaults: the recipe decides, no log. Pass sizeof(snt_context_params).
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_context_params_init(snt_context_params *params, size_t struct_size);
+
+/**
+ * Makes a context. `params` may be NULL for the defaults.
+ *
+ * `out` receives a handle that the caller frees with snt_context_free; NULL on failure. Any thread. Blocks while the
+ * device is looked for. SNT_E_DEVICE_UNAVAILABLE if it isn't there. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_context_create(const snt_context_params *params,
+                              snt_context **out,
+                              snt_error **err);
+
+/**
+ * Frees a context; NULL is fine. What was made in it goes on living.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_context_free(snt_context *context);
+
+/**
+ * Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx" or "cifar10", "path": ...}.
+ *
+ * `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while files
+ * are read. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_dataset_open(const snt_context *context,
+                            const char *source_json,
+                            snt_dataset **out,
+                            snt_error **err);
+
+/**
+ * Takes images from the caller's memory.
+ *
+ * `test` may be NULL: then options_json says how many images of `train` are held out for testing. `options_json` may be
+ * NULL or {"classes": [names], "test": count, "seed": of the draw}. The views are read during the call; see
+ * snt_data_view.release for how long their memory is needed. `out` receives a handle that the caller frees with
+ * snt_dataset_free; NULL on failure. Any thread. Blocks while images are copied. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_dataset_from_view(const snt_context *context,
+                                 const snt_data_view *train,
+                                 const snt_data_view *test,
+                                 const char *options_json,
+                                 snt_dataset **out,
+                                 snt_error **err);
+
+/**
+ * Fills `view` with zeros and its size. Pass sizeof(snt_data_view).
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_data_view_init(snt_data_view *view, size_t struct_size);
+
+/**
+ * Sizes of a data set: {"train", "test", "image": [channels, height, width], "classes", "hash"}.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the hash is computed.
+ * @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_dataset_info_json(const snt_dataset *dataset, snt_buffer *out, snt_error **err);
+
+/**
+ * Frees a data set; NULL is fine. Jobs that use it go on.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_dataset_free(snt_dataset *dataset);
+
+/**
+ * Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or
+ * hold the keys that a recipe's [space] table has beside `kind`.
+ *
+ * `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block.
+ * @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_builtin(const snt_context *context,
+                             const char *name,
+                             const char *options_json,
+                             const snt_dataset *dataset,
+                             snt_space **out,
+                             snt_error **err);
+
+/**
+ * The space: {"space", "genes": [{"name", "options"}], "image"}.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_space_info_json(const snt_space *space, snt_buffer *out, snt_error **err);
+
+/**
+ * Draws an architecture, uniformly; the same seed draws the same.
+ *
+ * Writes text and a NUL to `buffer` if `capacity` suffices (SNT_E_INVALID_ARGUMENT if not). `needed`, if not NULL,
+ * receives the size with the NUL in both cases; with `buffer` NULL and `capacity` 0 the call only asks for it. Any thread.
+ * Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_sample(const snt_space *space,
+                            uint64_t seed,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *needed,
+                            snt_error **err);
+
+/**
+ * Writes `arch` without operations that nothing reaches or nothing reads: equal texts for most equal networks.
+ *
+ * `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_canonical(const snt_space *space,
+                               const char *arch,
+                               char *buffer,
+                               size_t capacity,
+                               size_t *needed,
+                               snt_error **err);
+
+/**
+ * What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_cost_json(const snt_space *space,
+                               const char *arch,
+                               snt_buffer *out,
+                               snt_error **err);
+
+/**
+ * Frees a space; NULL is fine.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_space_free(snt_space *space);
+
+/**
+ * Makes a supernet with fresh weights.
+ *
+ * `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; the data come from `dataset`. `out` receives
+ * a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
+ * @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_model_create(const snt_context *context,
+                            const char *recipe_text,
+                            const snt_dataset *dataset,
+                            snt_model **out,
+                            snt_error **err);
+
+/**
+ * Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one.
+ *
+ * `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks
+ * while the file is read and checked. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_model_load(const snt_context *context,
+                          const char *path,
+                          snt_model **out,
+                          snt_error **err);
+
+/**
+ * Writes a checkpoint: safetensors, beside `path` and renamed, so a whole file stands there at any time. Training can go
+ * on from it.
+ *
+ * `path` is UTF-8. Any thread. Blocks while the file is written. SNT_E_BUSY while a job has the model: ask the job with
+ * snt_job_checkpoint. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_model_save(const snt_model *model,
+                          const char *path,
+                          snt_error **err);
+
+/**
+ * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "weights", "params", "macs", "space",
+ * "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}. While a job trains it, as it was before.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_model_info_json(const snt_model *model,
+                               snt_buffer *out,
+                               snt_error **err);
+
+/**
+ * Frees a model; NULL is fine. A job on it goes on.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_model_free(snt_model *model);
+
+/**
+ * Trains a model by its recipe, from where its training stands: the [train] table for a supernet, the [retrain] table for
+ * a subnet that stands alone.
+ *
+ * `dataset` must be the one the model was made for. `event` may be NULL; `user` is handed to it and has to stay valid until
+ * the job is freed. `out` receives a handle that the caller frees with snt_job_free; NULL on failure. From here to the
+ * job's end the model is busy. Any thread. Blocks while images are copied to the device. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_train_start(const snt_model *model,
+                           const snt_dataset *dataset,
+                           snt_event_fn event,
+                           void *user,
+                           snt_job **out,
+                           snt_error **err);
+
+/**
+ * Goes on where a checkpoint was written, with its recipe, device and threads, whatever the context says: the end is the
+ * same, byte for byte, as without the interruption. snt_job_model gives the model.
+ *
+ * `path` is UTF-8. The rest is as in snt_train_start. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_train_resume(const snt_context *context,
+                            const char *path,
+                            const snt_dataset *dataset,
+                            snt_event_fn event,
+                            void *user,
+                            snt_job **out,
+                            snt_error **err);
+
+/**
+ * Makes the subnet `arch` of a supernet stand alone and trains it by the recipe's [retrain] table. snt_job_model gives the
+ * new model; the supernet is needed during this call only.
+ *
+ * The rest is as in snt_train_start. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_retrain_start(const snt_model *model,
+                             const snt_dataset *dataset,
+                             const char *arch,
+                             snt_event_fn event,
+                             void *user,
+                             snt_job **out,
+                             snt_error **err);
+
+/**
+ * Searches a supernet. The result lists the chosen architectures, most accurate first.
+ *
+ * `search_json` may be NULL for the recipe's [search] table, or hold one to take its place. `memory_path` may be NULL, or
+ * name a file (UTF-8) that keeps every evaluation: a search that is started again on it repeats none. The rest is as in
+ * snt_train_start. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_search_start(const snt_model *model,
+                            const snt_dataset *dataset,
+                            const char *search_json,
+                            const char *memory_path,
+                            snt_event_fn event,
+                            void *user,
+                            snt_job **out,
+                            snt_error **err);
+
+/**
+ * Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
+ * with `archs` NULL and `count` 0.
+ *
+ * The strings are read during the call. The rest is as in snt_train_start. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_evaluate_start(const snt_model *model,
+                              const snt_dataset *dataset,
+                              const char *const *archs,
+                              size_t count,
+                              snt_event_fn event,
+                              void *user,
+                              snt_job **out,
+                              snt_error **err);
+
+/**
+ * Does up to `max_steps` steps on the calling thread, where the events come from too.
+ *
+ * SNT_OK if more may be left, SNT_END if the job has finished, SNT_CANCELLED, or the job's error; after its end always the
+ * same. Any thread, one at a time (SNT_E_BUSY); SNT_E_INVALID_STATE after snt_job_start. Blocks for the steps. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_job_step(const snt_job *job,
+                        uint32_t max_steps,
+                        snt_error **err);
+
+/**
+ * Gives the job a thread of its own, which does all steps that are left; events come from there.
+ *
+ * SNT_E_INVALID_STATE if it has one. Any thread. Does not block. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_job_start(const snt_job *job, snt_error **err);
+
+/**
+ * Waits for the end of a job that has a thread of its own.
+ *
+ * SNT_OK if it has finished, SNT_NOT_READY after `timeout_ms` milliseconds (0 only looks, SNT_WAIT_FOREVER has no end),
+ * SNT_CANCELLED, or the job's error. SNT_E_INVALID_STATE without snt_job_start, and in the job's event function. Any
+ * thread, also several. Blocks. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_job_wait(const snt_job *job, uint32_t timeout_ms, snt_error **err);
+
+/**
+ * Asks a job to stop before its next step. A model that was trained keeps what it learnt. NULL is fine.
+ *
+ * One atomic store: any thread, signal handlers too, as often as you like. Does not wait. @since 0.1
+ */
+SNT_API void snt_job_cancel(const snt_job *job);
+
+/**
+ * Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
+ * has a thread, or of where it stopped if it has ended.
+ *
+ * `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the
+ * job's event function. Any thread. Blocks until the file is on the disk. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_job_checkpoint(const snt_job *job,
+                              const char *path,
+                              snt_error **err);
+
+/**
+ * The model that a job works on: the one it was given, or the new one of snt_train_resume and snt_retrain_start. It is
+ * busy until the job ends.
+ *
+ * `out` receives a handle of its own that the caller frees with snt_model_free; NULL on failure. Any thread. Does not
+ * block. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_job_model(const snt_job *job, snt_model **out, snt_error **err);
+
+/**
+ * What a job has found; of a cancelled one, what it had found till then.
+ *
+ * SNT_NOT_READY before its end, the job's error if it failed. `out` receives a handle that the caller frees with
+ * snt_result_free; NULL if there is none. Any thread. Does not block. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_job_result(const snt_job *job, snt_result **out, snt_error **err);
+
+/**
+ * Frees a job; NULL is fine. A running job is cancelled and waited for, except in its own event function, where it goes on
+ * to its next step's border and is freed there.
+ *
+ * Any thread. Blocks until the step that is being done is over. @since 0.1
+ */
+SNT_API
+void snt_job_free(snt_job *job);
+
+/**
+ * How many architectures it lists; 0 for NULL.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API size_t snt_result_count(const snt_result *result);
+
+/**
+ * Architecture number `index`, counted from 0, in the notation of its space.
+ *
+ * `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_result_arch(const snt_result *result,
+                           size_t index,
+                           char *buffer,
+                           size_t capacity,
+                           size_t *needed,
+                           snt_error **err);
+
+/**
+ * A figure of architecture number `index`: "accuracy" (0 to 1, on the validation images), "params", "macs" or "latency_ms".
+ *
+ * `value` is written on success only; SNT_E_NOT_FOUND for a figure that wasn't measured. Any thread. Does not block.
+ * @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_result_metric(const snt_result *result,
+                             size_t index,
+                             const char *name,
+                             double *value,
+                             snt_error **err);
+
+/**
+ * Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API SNT_MUST_USE snt_status snt_result_json(const snt_result *result, snt_buffer *out, snt_error **err);
+
+/**
+ * Frees a result; NULL is fine.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_result_free(snt_result *result);
+
+/**
+ * Exports a subnet that stands alone to an ONNX file. The file appears under `path` only if ONNX Runtime computes from it
+ * what the network computes, on the test images of `dataset`; SNT_E_VERIFY_FAILED names the first node that differs.
+ *
+ * `config_json` may be NULL for the recipe's [export] table. `report` may be NULL; else it receives {"max_abs_diff",
+ * "max_rel_diff", "top1_agreement", "images", "accuracy" on all test images, "test_images"}, freed by the caller with
+ * snt_buffer_free. Any thread. Blocks. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_export_onnx(const snt_model *model,
+                           const snt_dataset *dataset,
+                           const char *config_json,
+                           const char *path,
+                           snt_buffer *report,
+                           snt_error **err);
+
+/**
+ * As snt_export_onnx, into memory: `out` receives the bytes of the file, freed by the caller with snt_buffer_free.
+ *
+ * Any thread. Blocks. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_export_onnx_memory(const snt_model *model,
+                                  const snt_dataset *dataset,
+                                  const char *config_json,
+                                  snt_buffer *out,
+                                  snt_buffer *report,
+                                  snt_error **err);
+
+/**
+ * Compares an ONNX file with the model it was exported from, on the test images of `dataset`.
+ *
+ * `config_json` and `report` are those of snt_export_onnx. Any thread. Blocks. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_verify(const snt_model *model,
+                      const snt_dataset *dataset,
+                      const char *onnx_path,
+                      const char *config_json,
+                      snt_buffer *report,
+                      snt_error **err);
+
+/**
+ * Times an ONNX file of `model` on one image, in ONNX Runtime on this machine's CPU.
+ *
+ * `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
+ * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the
+ * table says, at most. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_latency(const snt_model *model,
+                       const char *onnx_path,
+                       const char *config_json,
+                       snt_buffer *report,
+                       snt_error **err);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SUPERNAUT_H */

@@ -1,0 +1,221 @@
+//! Networks with weights: supernets, and subnets that stand alone.
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::boundary::{borrow, boundary, drop_handle, give, text};
+use super::context::{Context, snt_context};
+use super::dataset::snt_dataset;
+use super::error::{Failure, Result, snt_error};
+use super::status::{SNT_E_POISONED, snt_status};
+use super::version::{snt_buffer, write_json};
+use crate::Error;
+use crate::data::Dataset;
+use crate::graph::device;
+use crate::run::checkpoint::{self, Saved};
+use crate::run::model::Model;
+use crate::run::project::RunData;
+use crate::run::recipe::Recipe;
+use crate::run::trainer::Trainer;
+
+/// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
+/// stands alone. Every thread may use it; a job has it for itself, and other calls get SNT_E_BUSY at once.
+pub struct snt_model(pub(super) Arc<Shared>);
+
+/// What a model handle and the jobs on it share.
+pub(super) struct Shared {
+    pub context: Arc<Context>,
+    state: Mutex<State>,
+}
+
+struct State {
+    saved: Saved,
+    busy: bool,
+    poisoned: bool,
+}
+
+impl Shared {
+    pub fn new(context: Arc<Context>, saved: Saved) -> Arc<Self> {
+        Arc::new(Self { context, state: Mutex::new(State { saved, busy: false, poisoned: false }) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The model for oneself, until the claim is dropped.
+    pub fn claim(self: &Arc<Self>) -> Result<Claim> {
+        let mut state = self.state();
+        if state.poisoned {
+            return Err(Failure::new(SNT_E_POISONED, "model: a job on it broke off by an internal error; free it"));
+        }
+        if state.busy {
+            return Err(Error::Busy("model: a job or another call has it; wait for its end, or free the job".into()).into());
+        }
+        state.busy = true;
+        Ok(Claim(self.clone()))
+    }
+
+    fn info(&self) -> Value {
+        let state = self.state();
+        let Saved { manifest, model, .. } = &state.saved;
+        let cost = model.arch.as_ref().map(|arch| model.graph().cost(arch));
+        json!({
+            "arch": manifest.arch,
+            "step": manifest.progress.step,
+            "total": manifest.progress.total,
+            "finished": manifest.progress.finished(),
+            "busy": state.busy,
+            "weights": model.network.flat().size()[0],
+            "params": cost.map(|cost| cost.params),
+            "macs": cost.map(|cost| cost.macs),
+            "space": manifest.space,
+            "image": manifest.task.image,
+            "classes": manifest.task.classes,
+            "graph_hash": manifest.graph_hash,
+            "data_hash": manifest.data_hash,
+            "recipe_hash": manifest.recipe_hash,
+            "recipe": manifest.recipe,
+        })
+    }
+}
+
+/// The right to use a model, held by one job or call.
+pub(super) struct Claim(Arc<Shared>);
+
+impl Claim {
+    /// Its state; the tensors are the model's own.
+    pub fn saved(&self) -> Saved {
+        self.0.state().saved.shallow_clone()
+    }
+
+    /// How far it has come now.
+    pub fn put(&self, saved: Saved) {
+        self.0.state().saved = saved;
+    }
+
+    /// Nobody knows what it is now.
+    pub fn poison(&self) {
+        self.0.state().poisoned = true;
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.state().busy = false;
+    }
+}
+
+/// Reads a recipe, JSON or TOML.
+fn recipe(text: &str) -> crate::Result<Recipe> {
+    if text.trim_start().starts_with('{') { Recipe::from_json(text) } else { Recipe::from_toml(text) }
+}
+
+/// A supernet that hasn't been trained.
+fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
+    let device = device(&recipe.device)?;
+    let images = RunData::new(&recipe, data)?;
+    let model = Model::supernet(recipe.space.clone(), images.task, recipe.seed, device)?;
+    Ok(Trainer::new(Arc::new(recipe), model, images.train, images.hash)?.saved())
+}
+
+/// Reads a checkpoint onto its own device, or onto that of `context`.
+fn loaded(context: Option<&Context>, path: &Path) -> Result<Saved> {
+    let manifest = checkpoint::manifest(path)?;
+    let device = context.and_then(Context::device).map_or_else(|| device(&manifest.recipe.device), Ok)?;
+    let mut saved = checkpoint::load(path, device)?;
+    if let Some(context) = context {
+        context.insist(&mut saved.manifest.recipe);
+        saved.manifest.recipe_hash = saved.manifest.recipe.hash();
+    }
+    Ok(saved)
+}
+
+/// As [`snt_model_load`], exactly as it was saved.
+pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> {
+    Ok(Shared::new(context.0.clone(), loaded(None, Path::new(path))?))
+}
+
+/// Makes a supernet with fresh weights.
+///
+/// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; the data come from `dataset`. `out` receives
+/// a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_model_create(
+    context: *const snt_context,
+    recipe_text: *const c_char,
+    dataset: *const snt_dataset,
+    out: *mut *mut snt_model,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let mut recipe = recipe(text(recipe_text, "recipe_text")?)?;
+        context.insist(&mut recipe);
+        Ok(snt_model(Shared::new(context, fresh(recipe, &borrow(dataset, "dataset")?.data)?)))
+    })
+}
+
+/// Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one.
+///
+/// `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks
+/// while the file is read and checked. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_model_load(
+    context: *const snt_context,
+    path: *const c_char,
+    out: *mut *mut snt_model,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let saved = loaded(Some(&context), Path::new(text(path, "path")?))?;
+        Ok(snt_model(Shared::new(context, saved)))
+    })
+}
+
+/// Writes a checkpoint: safetensors, beside `path` and renamed, so a whole file stands there at any time. Training can go
+/// on from it.
+///
+/// `path` is UTF-8. Any thread. Blocks while the file is written. SNT_E_BUSY while a job has the model: ask the job with
+/// snt_job_checkpoint. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
+    boundary(err, || {
+        let (model, path) = (borrow(model, "model")?, text(path, "path")?);
+        Ok(model.0.claim()?.saved().write(Path::new(path))?)
+    })
+}
+
+/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "weights", "params", "macs", "space",
+/// "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}. While a job trains it, as it was before.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_model_info_json(
+    model: *const snt_model,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    boundary(err, || write_json(out, &borrow(model, "model")?.0.info()))
+}
+
+/// Frees a model; NULL is fine. A job on it goes on.
+///
+/// Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snt_model_free(model: *mut snt_model) {
+    drop_handle(model);
+}

@@ -1,0 +1,138 @@
+//! What may be chosen, apart from any weights.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::boundary::{borrow, boundary, copy_text, drop_handle, give, optional_text, text};
+use super::context::{Context, snt_context};
+use super::dataset::snt_dataset;
+use super::error::snt_error;
+use super::status::snt_status;
+use super::version::{snt_buffer, write_json};
+use crate::graph::Graph;
+use crate::run::model::graph_hash;
+use crate::run::recipe::parse_json;
+use crate::sampler::{Ask, Sampler, Uniform};
+use crate::space::{Norm, SpaceConfig, Task, canonical};
+
+/// A search space on images of given sizes. It never changes, so every thread may use it.
+pub struct snt_space {
+    config: SpaceConfig,
+    /// With norms as a network that stands alone has them: what is counted.
+    graph: Graph,
+    _context: Arc<Context>,
+}
+
+/// Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or
+/// hold the keys that a recipe's [space] table has beside `kind`.
+///
+/// `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block.
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_builtin(
+    context: *const snt_context,
+    name: *const c_char,
+    options_json: *const c_char,
+    dataset: *const snt_dataset,
+    out: *mut *mut snt_space,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let name = text(name, "name")?;
+        let options = optional_text(options_json, "options_json")?.unwrap_or("{}");
+        let mut table: Map<String, Value> = parse_json("options", options)?;
+        table.insert("kind".into(), name.into());
+        let config: SpaceConfig = parse_json("space", &Value::Object(table).to_string())?;
+        let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
+        Ok(snt_space { config, graph, _context: context })
+    })
+}
+
+/// The space: {"space", "genes": [{"name", "options"}], "image"}.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_info_json(
+    space: *const snt_space,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    boundary(err, || {
+        let snt_space { config, graph, .. } = borrow(space, "space")?;
+        let info =
+            json!({ "space": config, "genes": graph.genes(), "image": graph.input_shape(), "graph_hash": graph_hash(graph) });
+        write_json(out, &info)
+    })
+}
+
+/// Draws an architecture, uniformly; the same seed draws the same.
+///
+/// Writes text and a NUL to `buffer` if `capacity` suffices (SNT_E_INVALID_ARGUMENT if not). `needed`, if not NULL,
+/// receives the size with the NUL in both cases; with `buffer` NULL and `capacity` 0 the call only asks for it. Any thread.
+/// Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_sample(
+    space: *const snt_space,
+    seed: u64,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    boundary(err, || {
+        let snt_space { config, graph, .. } = borrow(space, "space")?;
+        let arch = Uniform {}.ask(&Ask { genes: graph.genes(), seed, step: 0 });
+        copy_text(&config.text(&arch), buffer, capacity, needed)
+    })
+}
+
+/// Writes `arch` without operations that nothing reaches or nothing reads: equal texts for most equal networks.
+///
+/// `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_canonical(
+    space: *const snt_space,
+    arch: *const c_char,
+    buffer: *mut c_char,
+    capacity: usize,
+    needed: *mut usize,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    boundary(err, || {
+        let snt_space { config, graph, .. } = borrow(space, "space")?;
+        let arch = canonical(&**config, graph, &config.parse(text(arch, "arch")?)?);
+        copy_text(&config.text(&arch), buffer, capacity, needed)
+    })
+}
+
+/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_cost_json(
+    space: *const snt_space,
+    arch: *const c_char,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    boundary(err, || {
+        let snt_space { config, graph, .. } = borrow(space, "space")?;
+        write_json(out, &json!(graph.cost(&config.parse(text(arch, "arch")?)?)))
+    })
+}
+
+/// Frees a space; NULL is fine.
+///
+/// Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snt_space_free(space: *mut snt_space) {
+    drop_handle(space);
+}

@@ -1,0 +1,115 @@
+//! What this library is and can do, and the memory it hands out.
+
+use std::ffi::{c_char, c_void};
+use std::{ptr, slice};
+
+use serde_json::{Value, json};
+
+use super::boundary::{boundary, caught, writable, write};
+use super::error::{Result, snt_error};
+use super::status::snt_status;
+use crate::graph::{device, onnx};
+use crate::run::{runtime, versions};
+use crate::space;
+
+/// Memory of the library's, freed with snt_buffer_free and never with free(). A NUL that `len` doesn't count follows the
+/// bytes, so JSON is a C string.
+#[repr(C)]
+pub struct snt_buffer {
+    /// The bytes.
+    pub data: *const c_char,
+    /// How many.
+    pub len: usize,
+    /// The library's own.
+    pub reserved: *mut c_void,
+}
+
+impl snt_buffer {
+    /// Hands `bytes` to C.
+    pub(super) fn of(mut bytes: Vec<u8>) -> Self {
+        let len = bytes.len();
+        bytes.push(0);
+        let data = Box::into_raw(bytes.into_boxed_slice());
+        Self { data: data.cast(), len, reserved: ptr::null_mut() }
+    }
+}
+
+/// Writes `json` to `out`.
+pub(super) fn write_json(out: *mut snt_buffer, json: &Value) -> Result<()> {
+    write_bytes(out, json.to_string().into_bytes())
+}
+
+/// Writes `bytes` to `out`.
+pub(super) fn write_bytes(out: *mut snt_buffer, bytes: Vec<u8>) -> Result<()> {
+    writable(out, "out")?; // nobody would free the bytes
+    write(out, snt_buffer::of(bytes), "out")
+}
+
+/// The version of the library that is loaded: major << 16 | minor << 8 | patch. Compare it with SNT_VERSION, the version
+/// of the header.
+///
+/// Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn snt_version() -> u32 {
+    let part = |text: &str| text.parse::<u32>().expect("Cargo's versions are numbers");
+    let [major, minor, patch] =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
+    part(major) << 16 | part(minor) << 8 | part(patch)
+}
+
+/// Versions of this library and of those it uses, and the machine: {"supernaut", "libtorch", "onnxruntime", "machine"}.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while ONNX Runtime is loaded,
+/// the first time. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_build_info_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+    boundary(err, || {
+        let mut info = versions::versions();
+        info["machine"] = versions::machine();
+        write_json(out, &info)
+    })
+}
+
+/// What can be asked for here: {"devices", "spaces", "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its
+/// cancel flag before every step.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
+/// @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_capabilities_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+    boundary(err, || {
+        let cuda = (0..).map(|index| format!("cuda:{index}")).take_while(|name| device(name).is_ok());
+        let devices: Vec<String> = [String::from("cpu")].into_iter().chain(cuda).collect();
+        write_json(
+            out,
+            &json!({
+                "devices": devices,
+                "spaces": space::KINDS,
+                "precisions": ["fp32", "bf16"],
+                "opsets": [onnx::OPSET_MIN, onnx::OPSET_MAX],
+                "onnxruntime": runtime::check().is_ok(),
+                "cancel": "before every step",
+            }),
+        )
+    })
+}
+
+/// Frees what a call wrote to `buffer`, and makes it empty, so that a second time is harmless. NULL is fine.
+///
+/// Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snt_buffer_free(buffer: *mut snt_buffer) {
+    let _ = caught(|| {
+        // SAFETY: NULL, empty, or as `snt_buffer::of` made it.
+        unsafe {
+            if let Some(buffer) = buffer.as_mut().filter(|buffer| !buffer.data.is_null()) {
+                let bytes = slice::from_raw_parts_mut(buffer.data.cast_mut().cast::<u8>(), buffer.len + 1);
+                drop(Box::from_raw(bytes));
+                (buffer.data, buffer.len) = (ptr::null(), 0);
+            }
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,283 @@
+/* NULL for every pointer, text that is no text, structs and buffers of wrong sizes: errors, never crashes. */
+#include "common.h"
+
+static const char *const BAD = "\xff\xfe";
+#define NULLS(word, call) REFUSED(SNT_E_INVALID_ARGUMENT, word, call)
+
+static int released;
+static void release(void *user) { *(int *)user += 1; }
+
+static void contexts(void) {
+    struct { snt_context_params known; char unknown[16]; } later;
+    snt_context_params params;
+    snt_context *context = (snt_context *)&params;
+    NULLS("out", snt_context_create(NULL, NULL, &error));
+    snt_context_params_init(NULL, 8);
+    snt_context_params_init(&params, sizeof params);
+    TRUE_(params.struct_size == sizeof params && params.device == NULL && params.log == NULL);
+    params.struct_size = sizeof params - 1;
+    NULLS("params.struct_size", snt_context_create(&params, &context, &error));
+    TRUE_(context == NULL);
+    params.struct_size = 0;
+    NULLS("params.struct_size", snt_context_create(&params, &context, &error));
+    TRUE_(snt_context_create(&params, &context, NULL) == SNT_E_INVALID_ARGUMENT);
+    snt_context_params_init(&later.known, sizeof later);
+    OK(snt_context_create(&later.known, &context, &error));
+    snt_context_free(context);
+    later.unknown[15] = 1;
+    REFUSED(SNT_E_UNSUPPORTED, "beyond byte", snt_context_create(&later.known, &context, &error));
+    snt_context_params_init(&params, sizeof params);
+    params.device = BAD;
+    NULLS("params.device", snt_context_create(&params, &context, &error));
+    params.device = "gpu";
+    NULLS("wanted \"cpu\" or", snt_context_create(&params, &context, &error));
+    params.device = "cuda:99";
+    REFUSED(SNT_E_DEVICE_UNAVAILABLE, "cuda:99", snt_context_create(&params, &context, &error));
+    params.device = "cpu";
+    params.threads = -1;
+    NULLS("params.threads", snt_context_create(&params, &context, &error));
+}
+
+static void data(snt_context *context) {
+    static uint8_t mixed[COUNT * 3 * SIDE * SIDE];
+    struct { snt_data_view known; char unknown[8]; } later;
+    snt_data_view train = view(), other, test;
+    snt_dataset *dataset = NULL, *same = NULL;
+    snt_buffer info = {NULL, 0, NULL}, info2 = {NULL, 0, NULL};
+    const char *held = "{\"test\": 8}";
+    int i, c;
+    train.release = release;
+    train.user = &released;
+#define VIEW(v) snt_dataset_from_view(context, &v, NULL, held, &dataset, &error)
+    NULLS("context", snt_dataset_from_view(NULL, &train, NULL, held, &dataset, &error));
+    NULLS("train", snt_dataset_from_view(context, NULL, NULL, held, &dataset, &error));
+    NULLS("out", snt_dataset_from_view(context, &train, NULL, held, NULL, &error));
+    NULLS("options.test", snt_dataset_from_view(context, &train, NULL, NULL, &dataset, &error));
+    NULLS("options.test", snt_dataset_from_view(context, &train, NULL, "{\"test\": 48}", &dataset, &error));
+    NULLS("options_json", snt_dataset_from_view(context, &train, NULL, BAD, &dataset, &error));
+    NULLS("did you mean `test`", snt_dataset_from_view(context, &train, NULL, "{\"tset\": 4}", &dataset, &error));
+    NULLS("options.classes", snt_dataset_from_view(context, &train, NULL, "{\"test\": 4, \"classes\": [\"a\"]}", &dataset, &error));
+    other = train, other.images = NULL, NULLS("train.images", VIEW(other));
+    other = train, other.labels = NULL, NULLS("train.labels", VIEW(other));
+    other = train, other.count = 0, NULLS("no images", VIEW(other));
+    other = train, other.count = UINT64_MAX, NULLS("train.count", VIEW(other));
+    other = train, other.channels = 0, NULLS("train.channels", VIEW(other));
+    other = train, other.height = -1, NULLS("train.height", VIEW(other));
+    other = train, other.classes = 1, NULLS("label 1 of image 1 (counted from 0), wanted 0 to 0", VIEW(other));
+    other = train, other.classes = 300, REFUSED(SNT_E_UNSUPPORTED, "train.classes", VIEW(other));
+    other = train, other.layout = 2, NULLS("train.layout", VIEW(other));
+    other = train, other.dtype = 1, REFUSED(SNT_E_UNSUPPORTED, "train.dtype", VIEW(other));
+    other = train, other.struct_size = 8, NULLS("train.struct_size", VIEW(other));
+    memset(&later, 1, sizeof later);
+    later.known = train;
+    later.known.struct_size = sizeof later;
+    REFUSED(SNT_E_UNSUPPORTED, "beyond byte", VIEW(later.known));
+    test = train, test.width = 4, test.count = 4;
+    NULLS("test: found images of", snt_dataset_from_view(context, &train, &test, NULL, &dataset, &error));
+    test = train, test.classes = 3;
+    NULLS("test.classes", snt_dataset_from_view(context, &train, &test, NULL, &dataset, &error));
+    TRUE_(released == 0 && dataset == NULL);
+
+    OK(VIEW(train));
+    TRUE_(released == 1);
+    OK(snt_dataset_from_view(context, &train, &train, NULL, &same, &error));
+    TRUE_(released == 3);
+    snt_dataset_free(same);
+    /* The other layout is the same data. */
+    for (i = 0; i < COUNT * SIDE * SIDE; i++)
+        for (c = 0; c < 3; c++) {
+            int image = i / (SIDE * SIDE), at = i % (SIDE * SIDE);
+            mixed[i * 3 + c] = pixels[(image * 3 + c) * SIDE * SIDE + at];
+        }
+    other = train, other.layout = SNT_LAYOUT_NHWC, other.images = mixed, other.release = NULL;
+    OK(snt_dataset_from_view(context, &other, NULL, held, &same, &error));
+    OK(snt_dataset_info_json(dataset, &info, &error));
+    OK(snt_dataset_info_json(same, &info2, &error));
+    TRUE_(strcmp(info.data, info2.data) == 0 && strlen(info.data) == info.len && strstr(info.data, "\"train\":40") != NULL);
+    snt_buffer_free(&info);
+    snt_buffer_free(&info);
+    snt_buffer_free(&info2);
+    snt_dataset_free(same);
+    NULLS("dataset", snt_dataset_info_json(NULL, &info, &error));
+    NULLS("out", snt_dataset_info_json(dataset, NULL, &error));
+    snt_dataset_free(dataset);
+
+    NULLS("context", snt_dataset_open(NULL, "{}", &dataset, &error));
+    NULLS("source_json", snt_dataset_open(context, NULL, &dataset, &error));
+    NULLS("source_json", snt_dataset_open(context, BAD, &dataset, &error));
+    NULLS("kind", snt_dataset_open(context, "{\"kind\": \"pgm\"}", &dataset, &error));
+    NULLS("source.path", snt_dataset_open(context, "{\"kind\": \"idx\"}", &dataset, &error));
+    REFUSED(SNT_E_NOT_FOUND, "/nowhere", snt_dataset_open(context, "{\"kind\": \"idx\", \"path\": \"/nowhere\"}", &dataset, &error));
+    NULLS("out", snt_dataset_open(context, "{}", NULL, &error));
+}
+
+static void spaces(snt_context *context, snt_dataset *dataset) {
+    snt_space *space = NULL;
+    snt_buffer json = {NULL, 0, NULL};
+    char arch[256], canonical[256];
+    size_t needed = 0;
+    NULLS("context", snt_space_builtin(NULL, "nb201", NULL, dataset, &space, &error));
+    NULLS("name", snt_space_builtin(context, NULL, NULL, dataset, &space, &error));
+    NULLS("name", snt_space_builtin(context, BAD, NULL, dataset, &space, &error));
+    NULLS("did you mean", snt_space_builtin(context, "nb101", NULL, dataset, &space, &error));
+    NULLS("options_json", snt_space_builtin(context, "nb201", BAD, dataset, &space, &error));
+    NULLS("channel", snt_space_builtin(context, "nb201", "{\"channel\": 3}", dataset, &space, &error));
+    NULLS("dataset", snt_space_builtin(context, "nb201", NULL, NULL, &space, &error));
+    NULLS("out", snt_space_builtin(context, "nb201", NULL, dataset, NULL, &error));
+    OK(snt_space_builtin(context, "nb201", "{\"channels\": 4}", dataset, &space, &error));
+    NULLS("space", snt_space_sample(NULL, 1, arch, sizeof arch, &needed, &error));
+    NULLS("buffer", snt_space_sample(space, 1, NULL, 10, &needed, &error));
+    NULLS("buffer", snt_space_sample(space, 1, NULL, 0, NULL, &error));
+    OK(snt_space_sample(space, 1, NULL, 0, &needed, &error));
+    strcpy(arch, "untouched");
+    NULLS("capacity", snt_space_sample(space, 1, arch, needed - 1, NULL, &error));
+    TRUE_(strcmp(arch, "untouched") == 0);
+    OK(snt_space_sample(space, 1, arch, needed, &needed, &error));
+    TRUE_(strlen(arch) + 1 == needed);
+    NULLS("space", snt_space_canonical(NULL, arch, canonical, sizeof canonical, NULL, &error));
+    NULLS("arch", snt_space_canonical(space, NULL, canonical, sizeof canonical, NULL, &error));
+    NULLS("arch", snt_space_canonical(space, BAD, canonical, sizeof canonical, NULL, &error));
+    OK(snt_space_canonical(space, arch, canonical, sizeof canonical, NULL, &error));
+    NULLS("space", snt_space_cost_json(NULL, arch, &json, &error));
+    NULLS("arch", snt_space_cost_json(space, NULL, &json, &error));
+    NULLS("arch", snt_space_cost_json(space, "|none~1|", &json, &error));
+    NULLS("out", snt_space_cost_json(space, arch, NULL, &error));
+    OK(snt_space_cost_json(space, arch, &json, &error));
+    TRUE_(strstr(json.data, "\"macs\":") != NULL);
+    snt_buffer_free(&json);
+    NULLS("space", snt_space_info_json(NULL, &json, &error));
+    NULLS("out", snt_space_info_json(space, NULL, &error));
+    OK(snt_space_info_json(space, &json, &error));
+    snt_buffer_free(&json);
+    snt_space_free(space);
+}
+
+static void models(snt_context *context, snt_dataset *dataset) {
+    snt_model *model = NULL;
+    snt_job *job = NULL;
+    snt_result *result = NULL;
+    snt_buffer out = {NULL, 0, NULL};
+    double value = 0.5;
+    char text[256];
+    const char *archs[2] = {NULL, BAD};
+    NULLS("context", snt_model_create(NULL, RECIPE, dataset, &model, &error));
+    NULLS("recipe_text", snt_model_create(context, NULL, dataset, &model, &error));
+    NULLS("recipe_text", snt_model_create(context, BAD, dataset, &model, &error));
+    NULLS("recipe", snt_model_create(context, "{}", dataset, &model, &error));
+    NULLS("valid TOML", snt_model_create(context, "= 3", dataset, &model, &error));
+    NULLS("dataset", snt_model_create(context, RECIPE, NULL, &model, &error));
+    NULLS("out", snt_model_create(context, RECIPE, dataset, NULL, &error));
+    NULLS("path", snt_model_load(context, NULL, &model, &error));
+    NULLS("path", snt_model_load(context, BAD, &model, &error));
+    NULLS("context", snt_model_load(NULL, "x", &model, &error));
+    NULLS("out", snt_model_load(context, "x", NULL, &error));
+    REFUSED(SNT_E_IO, "/nowhere", snt_model_load(context, "/nowhere", &model, &error));
+    OK(snt_model_create(context, RECIPE, dataset, &model, &error));
+    NULLS("model", snt_model_save(NULL, "x", &error));
+    NULLS("path", snt_model_save(model, NULL, &error));
+    REFUSED(SNT_E_IO, "/nowhere", snt_model_save(model, "/nowhere/x", &error));
+    NULLS("model", snt_model_info_json(NULL, &out, &error));
+    NULLS("out", snt_model_info_json(model, NULL, &error));
+
+    NULLS("model", snt_train_start(NULL, dataset, NULL, NULL, &job, &error));
+    NULLS("dataset", snt_train_start(model, NULL, NULL, NULL, &job, &error));
+    NULLS("out", snt_train_start(model, dataset, NULL, NULL, NULL, &error));
+    NULLS("context", snt_train_resume(NULL, "x", dataset, NULL, NULL, &job, &error));
+    NULLS("path", snt_train_resume(context, NULL, dataset, NULL, NULL, &job, &error));
+    REFUSED(SNT_E_IO, "/nowhere", snt_train_resume(context, "/nowhere", dataset, NULL, NULL, &job, &error));
+    NULLS("out", snt_train_resume(context, "x", dataset, NULL, NULL, NULL, &error));
+    NULLS("arch", snt_retrain_start(model, dataset, NULL, NULL, NULL, &job, &error));
+    NULLS("arch", snt_retrain_start(model, dataset, "|nothing|", NULL, NULL, &job, &error));
+    NULLS("model", snt_retrain_start(NULL, dataset, "x", NULL, NULL, &job, &error));
+    NULLS("dataset", snt_retrain_start(model, NULL, "x", NULL, NULL, &job, &error));
+    NULLS("out", snt_retrain_start(model, dataset, "x", NULL, NULL, NULL, &error));
+    NULLS("model", snt_search_start(NULL, dataset, NULL, NULL, NULL, NULL, &job, &error));
+    NULLS("dataset", snt_search_start(model, NULL, NULL, NULL, NULL, NULL, &job, &error));
+    NULLS("search_json", snt_search_start(model, dataset, BAD, NULL, NULL, NULL, &job, &error));
+    NULLS("population", snt_search_start(model, dataset, "{\"population\": 0}", NULL, NULL, NULL, &job, &error));
+    NULLS("memory_path", snt_search_start(model, dataset, NULL, BAD, NULL, NULL, &job, &error));
+    NULLS("out", snt_search_start(model, dataset, NULL, NULL, NULL, NULL, NULL, &error));
+    REFUSED(SNT_E_CONSTRAINT, "nearest", snt_search_start(model, dataset, "{\"limits\": {\"macs\": {\"max\": 1}}}", NULL, NULL, NULL, &job, &error));
+    NULLS("model", snt_evaluate_start(NULL, dataset, NULL, 0, NULL, NULL, &job, &error));
+    NULLS("dataset", snt_evaluate_start(model, NULL, NULL, 0, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, NULL, 1, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, archs, 1, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, archs + 1, 1, NULL, NULL, &job, &error));
+    NULLS("count", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, &job, &error));
+    NULLS("out", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, NULL, &error));
+    TRUE_(job == NULL);
+
+    NULLS("job", snt_job_step(NULL, 1, &error));
+    NULLS("job", snt_job_start(NULL, &error));
+    NULLS("job", snt_job_wait(NULL, 0, &error));
+    NULLS("job", snt_job_checkpoint(NULL, "x", &error));
+    NULLS("job", snt_job_model(NULL, &model, &error));
+    TRUE_(model == NULL);
+    NULLS("job", snt_job_result(NULL, &result, &error));
+    NULLS("result", snt_result_arch(NULL, 0, text, sizeof text, NULL, &error));
+    NULLS("result", snt_result_metric(NULL, 0, "macs", &value, &error));
+    NULLS("result", snt_result_json(NULL, &out, &error));
+    TRUE_(snt_result_count(NULL) == 0 && value == 0.5);
+}
+
+static void files(snt_context *context, snt_dataset *dataset) {
+    snt_model *model = NULL;
+    snt_buffer out = {NULL, 0, NULL};
+    OK(snt_model_create(context, RECIPE, dataset, &model, &error));
+    NULLS("model", snt_export_onnx(NULL, dataset, NULL, "x", NULL, &error));
+    NULLS("dataset", snt_export_onnx(model, NULL, NULL, "x", NULL, &error));
+    NULLS("path", snt_export_onnx(model, dataset, NULL, NULL, NULL, &error));
+    NULLS("config_json", snt_export_onnx(model, dataset, BAD, "x", NULL, &error));
+    NULLS("export.opset", snt_export_onnx(model, dataset, "{\"opset\": 3}", "x", NULL, &error));
+    REFUSED(SNT_E_INVALID_STATE, "supernet", snt_export_onnx(model, dataset, NULL, "x", NULL, &error));
+    NULLS("out", snt_export_onnx_memory(model, dataset, NULL, NULL, NULL, &error));
+    NULLS("model", snt_export_onnx_memory(NULL, dataset, NULL, &out, NULL, &error));
+    NULLS("onnx_path", snt_verify(model, dataset, NULL, NULL, NULL, &error));
+    REFUSED(SNT_E_IO, "/nowhere", snt_verify(model, dataset, "/nowhere", NULL, NULL, &error));
+    NULLS("onnx_path", snt_latency(model, NULL, NULL, &out, &error));
+    REFUSED(SNT_E_IO, "/nowhere", snt_latency(model, "/nowhere", NULL, &out, &error));
+    TRUE_(out.data == NULL);
+    snt_model_free(model);
+}
+
+int main(void) {
+    snt_context *context = NULL;
+    snt_dataset *dataset = NULL;
+    snt_data_view train = view();
+    snt_buffer json = {NULL, 0, NULL};
+    TRUE_(snt_version() == SNT_VERSION);
+    NULLS("out", snt_build_info_json(NULL, &error));
+    NULLS("out", snt_capabilities_json(NULL, &error));
+    OK(snt_build_info_json(&json, &error));
+    TRUE_(strstr(json.data, "\"libtorch\"") != NULL);
+    snt_buffer_free(&json);
+    OK(snt_capabilities_json(&json, &error));
+    TRUE_(strstr(json.data, "\"cpu\"") != NULL && strstr(json.data, "nb201") != NULL);
+    snt_buffer_free(&json);
+    TRUE_(strcmp(snt_status_name(SNT_E_BUSY), "SNT_E_BUSY") == 0 && strcmp(snt_status_name(99), "unknown") == 0);
+    TRUE_(strcmp(snt_error_message(NULL), "") == 0 && strcmp(snt_error_json(NULL), "{}") == 0);
+    contexts();
+    OK(snt_context_create(NULL, &context, &error));
+    data(context);
+    OK(snt_dataset_from_view(context, &train, NULL, "{\"test\": 8}", &dataset, &error));
+    spaces(context, dataset);
+    models(context, dataset);
+    files(context, dataset);
+    TRUE_(snt_model_create(context, "{}", dataset, NULL, &error) == SNT_E_INVALID_ARGUMENT);
+    TRUE_(strstr(snt_error_json(error), "\"code\":\"SNT_E_INVALID_ARGUMENT\"") != NULL);
+    TRUE_(strstr(snt_error_json(error), "\"field\":\"out\",\"found\":\"NULL\"") != NULL);
+    snt_error_free(error);
+
+    snt_error_free(NULL);
+    snt_buffer_free(NULL);
+    snt_context_free(NULL);
+    snt_dataset_free(NULL);
+    snt_space_free(NULL);
+    snt_model_free(NULL);
+    snt_job_free(NULL);
+    snt_result_free(NULL);
+    snt_job_cancel(NULL);
+    snt_context_free(context); /* before its children */
+    snt_dataset_free(dataset);
+    return 0;
+}
