@@ -929,6 +929,14 @@ snt_status snt_latency(const snt_model *model,
                        snt_buffer *report,
                        snt_error **err);
 
+/**
+ * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 something to
+ * correct, 130 stopped, 1 a mistake of the library's own. Prints on the standard streams and takes over SIGINT.
+ *
+ * Once per process. Blocks until the program has ended. @since 0.1
+ */
+SNT_API int snt_main(int argc, const char *const *argv);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

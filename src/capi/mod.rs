@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod job;
 mod model;
+mod program;
 mod result;
 mod space;
 mod status;

@@ -369,3 +369,20 @@ fn a_score_file_and_a_checkpoint_rank_too() {
     assert!(rank("score.csv").starts_with("0.667 "), "five of six pairs agree: {}", rank("score.csv"));
     contains(&rank("out/supernet.safetensors"), &["tau-b of out/supernet.safetensors against score over 4 architectures"]);
 }
+
+#[test]
+fn a_missing_library_is_one_sentence_that_says_where_it_was_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("supernaut");
+    fs::copy(env!("CARGO_BIN_EXE_supernaut"), &program).unwrap();
+    let run = || refusal(&Command::new(&program).arg("--version").output().unwrap());
+    contains(&run(), &["libsupernaut.so: not found; looked in", &folder.path().display().to_string()]);
+    // A library that needs a libtorch which isn't there: the real one, its path to libtorch blotted out.
+    let bytes = fs::read(crate::capi::library()).unwrap();
+    let needle = b"libtorch_cpu.so";
+    let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    let mut blotted = bytes.clone();
+    blotted[at..at + needle.len()].copy_from_slice(b"libtorch_xyz.so");
+    fs::write(folder.path().join("libsupernaut.so"), blotted).unwrap();
+    contains(&run(), &["libtorch_xyz.so", "libtorch was looked for in", "make setup"]);
+}
