@@ -35,6 +35,7 @@ endif
 
 build: setup ## build the program and the libraries
 	$(CARGO) build --release --locked
+	@ln -sf libsupernaut.so target/release/libsupernaut.so.$(ABI)
 
 demo: data build ## search an architecture for Fashion-MNIST, from data to a proven ONNX file in OUT
 	target/release/supernaut run recipes/demo.toml --data "$(DATA)" --out "$(OUT)"

@@ -1,6 +1,7 @@
 /*
  * A program that brings its own pictures, and gets a network that fits: train a supernet, search it under a limit, train
  * the winner, export it and prove the file. Ctrl-C stops the training; started again, the program goes on from there.
+ * After `make build`:
  *
  *   cc -std=c99 examples/embed.c -Iinclude -Ltarget/release -lsupernaut -Wl,-rpath,$PWD/target/release -o embed
  *   ./embed                 pictures drawn here

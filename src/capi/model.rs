@@ -19,6 +19,7 @@ use crate::run::checkpoint::{self, Saved};
 use crate::run::model::Model;
 use crate::run::project::RunData;
 use crate::run::recipe::Recipe;
+use crate::run::search::check_limits;
 use crate::run::trainer::Trainer;
 
 /// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
@@ -122,6 +123,7 @@ fn recipe(text: &str) -> crate::Result<Recipe> {
 fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let device = device(&recipe.device)?;
     let images = RunData::new(&recipe, data)?;
+    check_limits(&recipe, &images.task)?; // better now than after the training
     let model = Model::supernet(recipe.space.clone(), images.task, recipe.seed, device)?;
     Ok(Trainer::new(Arc::new(recipe), model, images.train, images.hash)?.saved())
 }
