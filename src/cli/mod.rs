@@ -110,6 +110,9 @@ struct RetrainArgs {
     /// Name of the checkpoint.
     #[arg(long, default_value = "subnet-1")]
     name: String,
+    /// Recipe whose [retrain] is used instead of the checkpoint's own.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -284,7 +287,11 @@ fn supernet(path: &Path, place: &Place) -> Result<checkpoint::Saved> {
 fn retrain(args: RetrainArgs) -> Result<()> {
     let saved = supernet(&args.supernet, &args.place)?;
     let arch = saved.model.canonical(&saved.model.parse(&args.arch)?);
-    let mut project = args.place.project(saved.manifest.recipe.clone(), &args.out)?;
+    let mut recipe = saved.manifest.recipe.clone();
+    if let Some(path) = &args.recipe {
+        recipe.retrain = Recipe::read(path)?.retrain;
+    }
+    let mut project = args.place.project(recipe, &args.out)?;
     saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
     project.retrain(&saved.model, &args.name, &arch, &mut Progress::default())?;
     println!("{}", args.out.join(format!("{}.safetensors", args.name)).display());

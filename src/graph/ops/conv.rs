@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{Init, NodeTensors, Operator, WeightSpec};
 use crate::graph::onnx::{Attribute, OnnxBuilder, ValueId};
-use crate::graph::{Run, Shape};
+use crate::graph::{Run, Shape, channels_last};
 use crate::{Error, Result};
 
 /// See the [module](self).
@@ -62,7 +62,9 @@ impl Operator for Conv {
         let weight = run.compute(&tensors.weights[0]);
         let bias = tensors.weights.get(1).map(|bias| run.compute(bias));
         let pad = self.kernel / 2;
-        inputs[0].conv2d(&weight, bias.as_ref(), [self.stride; 2], [pad; 2], [1, 1], 1)
+        let output = inputs[0].conv2d(&weight, bias.as_ref(), [self.stride; 2], [pad; 2], [1, 1], 1);
+        // With one channel the layouts are one and the same, so libtorch can't see which is meant and gives the slow one.
+        if weight.size()[1] == 1 { channels_last(&output) } else { output }
     }
 
     fn export(&self, onnx: &mut OnnxBuilder, name: &str, weights: &[Tensor], inputs: &[ValueId]) -> Result<ValueId> {
