@@ -53,7 +53,7 @@ endif
 	$(TEST_ENVIRONMENT) $(CARGO) test --doc --release --locked
 
 lint: setup ## check the formatting and run clippy
-	$(CARGO) fmt --check
+	rustfmt --edition 2024 --check $$(git ls-files '*.rs') # cargo fmt misses modules that macros declare
 	$(CARGO) clippy --release --all-targets --locked -- -D warnings
 
 header: setup ## write include/supernaut.h anew from the C layer

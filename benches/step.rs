@@ -25,7 +25,12 @@ struct Variant {
 }
 
 const VARIANTS: [Variant; 4] = [
-    Variant { name: "fp32, planned, channels last (what training does)", precision: Precision::Fp32, planned: true, channels_last: true },
+    Variant {
+        name: "fp32, planned, channels last (what training does)",
+        precision: Precision::Fp32,
+        planned: true,
+        channels_last: true,
+    },
     Variant { name: "fp32, planned, NCHW", precision: Precision::Fp32, planned: true, channels_last: false },
     Variant { name: "fp32, every operation by itself, NCHW", precision: Precision::Fp32, planned: false, channels_last: false },
     Variant { name: "bf16, planned, channels last", precision: Precision::Bf16, planned: true, channels_last: true },
@@ -96,7 +101,8 @@ fn main() {
         }
     }
     println!("{:<52} {:>9} {:>17} {:>7}", "ms per training step, batch 64, 2 threads", "median", "least … greatest", "ratio");
-    let ratios: Vec<f64> = times.iter().map(|other| median(&mut other.iter().zip(&times[0]).map(|(a, b)| a / b).collect::<Vec<_>>())).collect();
+    let ratios: Vec<f64> =
+        times.iter().map(|other| median(&mut other.iter().zip(&times[0]).map(|(a, b)| a / b).collect::<Vec<_>>())).collect();
     for ((variant, times), ratio) in VARIANTS.iter().zip(&mut times).zip(ratios) {
         let middle = median(times);
         println!("{:<52} {middle:>9.0} {:>8.0} … {:<6.0} {ratio:>7.2}", variant.name, times[0], times[times.len() - 1]);

@@ -124,7 +124,11 @@ int main(int count, char **arguments) {
     /* 6. Train a supernet, or go on where Ctrl-C stopped. */
     snt_model *supernet = NULL, *subnet = NULL;
     snt_job *job = NULL;
-    if (snt_train_resume(context, CHECKPOINT, dataset, show, NULL, &job, NULL) != SNT_OK) {
+    FILE *file = fopen(CHECKPOINT, "rb");
+    if (file != NULL) { /* one that will not do is an error: a fresh start would overwrite it */
+        fclose(file);
+        check(snt_train_resume(context, CHECKPOINT, dataset, show, NULL, &job, &error));
+    } else {
         check(snt_model_create(context, RECIPE, dataset, &supernet, &error));
         check(snt_train_start(supernet, dataset, show, NULL, &job, &error));
         snt_model_free(supernet);

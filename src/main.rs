@@ -44,7 +44,11 @@ fn library() -> Result<*mut c_void, String> {
     }
     let built_with = option_env!("LIBTORCH").map_or(String::new(), |folder| format!(", {folder}/lib"));
     let folder = path.parent().unwrap_or(path).display();
-    Err(format!("{}: not loadable ({}); libtorch was looked for in {folder}, {folder}/../lib{built_with}; `make setup` fetches it", path.display(), reason()))
+    Err(format!(
+        "{}: not loadable ({}); libtorch was looked for in {folder}, {folder}/../lib{built_with}; `make setup` fetches it",
+        path.display(),
+        reason()
+    ))
 }
 
 /// What the loader said last.

@@ -106,7 +106,7 @@ impl Sgd {
 
 fn update(config: &SgdConfig, rate: f64, weights: &mut Tensor, row: &mut Tensor, mut gradient: Tensor) {
     if config.weight_decay != 0.0 {
-        gradient = gradient + &*weights * config.weight_decay;
+        gradient += &*weights * config.weight_decay;
     }
     let _ = row.g_mul_scalar_(config.momentum).g_add_(&gradient);
     let direction = if config.nesterov { gradient + &*row * config.momentum } else { row.shallow_clone() };
@@ -135,12 +135,18 @@ fn joined(places: &[Range<i64>], flags: &[bool]) -> Vec<Range<i64>> {
 mod tests {
     use super::*;
 
-    const PLAIN: SgdConfig = SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 0.0, clip: 0.0, grad_reset: GradReset::Zero };
+    /// Where the only weight lies.
+    fn place() -> Vec<Range<i64>> {
+        std::iter::once(0..1).collect()
+    }
+
+    const PLAIN: SgdConfig =
+        SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 0.0, clip: 0.0, grad_reset: GradReset::Zero };
 
     /// One scalar weight that starts at 1; gives its value after each (group, gradient, rate). `None`: not sampled.
     fn path(config: &SgdConfig, groups: usize, steps: &[(usize, Option<f32>, f64)]) -> Vec<f64> {
         let weight = Tensor::from_slice(&[1.0f32]);
-        let mut sgd = Sgd::new(config.clone(), &weight, vec![0..1], groups);
+        let mut sgd = Sgd::new(config.clone(), &weight, place(), groups);
         let step = |&(group, gradient, rate): &(usize, Option<f32>, f64)| {
             let gradients: Vec<Tensor> = gradient.iter().map(|&gradient| Tensor::from_slice(&[gradient])).collect();
             sgd.step(group, rate, if gradient.is_some() { &[0] } else { &[] }, &gradients);
@@ -197,7 +203,7 @@ mod tests {
     #[test]
     fn a_row_is_allocated_when_its_group_is_first_stepped() {
         let weight = Tensor::from_slice(&[1.0f32]);
-        let mut sgd = Sgd::new(PLAIN, &weight, vec![0..1], 3);
+        let mut sgd = Sgd::new(PLAIN, &weight, place(), 3);
         sgd.step(1, 0.1, &[0], &[Tensor::from_slice(&[1.0f32])]);
         assert_eq!(sgd.rows().iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
     }

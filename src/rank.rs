@@ -222,9 +222,10 @@ fn arch_column(path: &Path, header: &csv::StringRecord) -> Result<usize> {
     if let Some(i) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
         return Err(Error::corrupt(path, format!("found column {} twice, wanted different names", names[i])));
     }
-    names.iter().position(|&name| name == "arch").ok_or_else(|| {
-        Error::corrupt(path, format!("found the header `{}`, wanted one with a column `arch`", names.join(",")))
-    })
+    names
+        .iter()
+        .position(|&name| name == "arch")
+        .ok_or_else(|| Error::corrupt(path, format!("found the header `{}`, wanted one with a column `arch`", names.join(","))))
 }
 
 /// What the reader dislikes. The text is UTF-8 and in memory, so that can only be a row of another length.
@@ -283,9 +284,8 @@ mod tests {
             let count = |keep: &dyn Fn(f64) -> bool| values.iter().filter(|&&other| keep(other)).count() as f64;
             count(&|other| other < v) + (count(&|other| other == v) - 1.0) / 2.0
         };
-        let centred = |values: &[f64]| -> Vec<f64> {
-            values.iter().map(|&v| rank(values, v) - (values.len() - 1) as f64 / 2.0).collect()
-        };
+        let centred =
+            |values: &[f64]| -> Vec<f64> { values.iter().map(|&v| rank(values, v) - (values.len() - 1) as f64 / 2.0).collect() };
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         let (x, y) = (centred(x), centred(y));
         dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt()
@@ -354,10 +354,7 @@ mod tests {
         fs::write(folder.path().join("t.csv.gz"), gzip(text.as_bytes())).unwrap();
         for name in ["t.csv", "t.csv.gz"] {
             let truth = Truth::read(folder.path().join(name)).unwrap();
-            assert_eq!(
-                (truth.columns().join(" "), truth.archs().join(" ")),
-                ("params accuracy".into(), "|a~0| |b~0|".into())
-            );
+            assert_eq!((truth.columns().join(" "), truth.archs().join(" ")), ("params accuracy".into(), "|a~0| |b~0|".into()));
             assert_eq!((truth.get("|a~0|", "accuracy").unwrap(), truth.get("|b~0|", "params").unwrap()), (91.5, 7.0));
         }
     }
@@ -369,18 +366,10 @@ mod tests {
         let check = |arch, column, message: Expect| {
             message.assert_eq(&sentence(truth.get(arch, column), folder.path()));
         };
-        check(
-            "a",
-            "scor",
-            expect!["column not found: scor; wanted one of size, score in DIR/truth.csv (did you mean score?)"],
-        );
+        check("a", "scor", expect!["column not found: scor; wanted one of size, score in DIR/truth.csv (did you mean score?)"]);
         check("a", "latency", expect!["column not found: latency; wanted one of size, score in DIR/truth.csv"]);
         check("a", "arch", expect!["column not found: arch; wanted one of size, score in DIR/truth.csv"]);
-        check(
-            "b",
-            "size",
-            expect!["architecture not found: b; wanted one of the 1 in DIR/truth.csv, written as there"],
-        );
+        check("b", "size", expect!["architecture not found: b; wanted one of the 1 in DIR/truth.csv, written as there"]);
     }
 
     #[test]

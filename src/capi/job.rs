@@ -495,7 +495,7 @@ pub unsafe extern "C" fn snt_retrain_start(
                 Error::State("model: it stands alone; a supernet is wanted, or snt_train_start to train it on".into()).into()
             );
         }
-        let arch = begin.saved.model.parse(text(arch, "arch")?)?;
+        let arch = begin.saved.model.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
         let Begin { saved, recipe, data, .. } = &begin;
         let model = subnet(recipe, &saved.model, &arch, &data.train)?;
         let fresh = Trainer::new(Arc::new(recipe.clone()), model, data.train.all(), data.hash.clone())?.saved();

@@ -14,7 +14,7 @@ use crate::run::checkpoint;
 use crate::run::evaluate::{chosen, cut_out};
 use crate::run::export;
 use crate::run::job::Cancel;
-use crate::run::project::{Project, RunData};
+use crate::run::project::{Project, RunData, Searched};
 use crate::run::recipe::Recipe;
 use crate::run::report;
 use crate::run::search::Evaluation;
@@ -226,7 +226,10 @@ fn run(args: RunArgs) -> Result<()> {
 
 fn print_subnets(result: &Value) {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    println!("\n{:<10} {:>9} {:>10} {:>13} {:>10} {:>14}  architecture", "subnet", "params", "MACs", "latency (ms)", "accuracy", "ONNX differs");
+    println!(
+        "\n{:<10} {:>9} {:>10} {:>13} {:>10} {:>14}  architecture",
+        "subnet", "params", "MACs", "latency (ms)", "accuracy", "ONNX differs"
+    );
     for subnet in result["subnets"].as_array().into_iter().flatten() {
         println!(
             "{:<10} {:>9} {:>10} {:>13.3} {:>8.2} % {:>14.1e}  {}",
@@ -258,12 +261,15 @@ fn search(args: SearchArgs) -> Result<()> {
     let mut project = args.place.project(recipe.clone(), &args.out)?;
     saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
     let model = checkpoint::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?.model;
-    let (result, found, _) = project.search(model, &mut Progress::default())?;
+    let Searched { result, found, .. } = project.search(model, &mut Progress::default())?;
     let path = args.out.join("search.json");
     files::write_whole(&path, (serde_json::to_string_pretty(&result).expect("plain data") + "\n").as_bytes())?;
     for (_, Evaluation { arch, params, macs, accuracy, latency_ms, .. }) in found {
         let latency = latency_ms.map_or(String::new(), |latency| format!(", {:.3} ms", latency.median));
-        println!("{:.2} % of the validation images, {params} params, {macs} MACs{latency}: {arch}", 100.0 * accuracy.unwrap_or(f64::NAN));
+        println!(
+            "{:.2} % of the validation images, {params} params, {macs} MACs{latency}: {arch}",
+            100.0 * accuracy.unwrap_or(f64::NAN)
+        );
     }
     println!("{}", path.display());
     Ok(())
@@ -273,7 +279,11 @@ fn finished(path: &Path, manifest: &checkpoint::Manifest) -> Result<()> {
     let checkpoint::Progress { step, total } = manifest.progress;
     match manifest.progress.finished() {
         true => Ok(()),
-        false => Err(Error::invalid(path.display().to_string(), format!("training at step {step} of {total}"), "a finished supernet: train it to its end")),
+        false => Err(Error::invalid(
+            path.display().to_string(),
+            format!("training at step {step} of {total}"),
+            "a finished supernet: train it to its end",
+        )),
     }
 }
 
@@ -328,7 +338,10 @@ fn write_onnx(args: ExportArgs) -> Result<()> {
 
 fn agreement(proof: &export::Verification) -> String {
     let export::Verification { max_abs_diff, top1_agreement, images, .. } = proof;
-    format!("logits differ by at most {max_abs_diff:.1e}, first classes agree on {:.2} % of {images} images", 100.0 * top1_agreement)
+    format!(
+        "logits differ by at most {max_abs_diff:.1e}, first classes agree on {:.2} % of {images} images",
+        100.0 * top1_agreement
+    )
 }
 
 fn verify(args: VerifyArgs) -> Result<()> {

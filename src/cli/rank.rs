@@ -44,7 +44,13 @@ pub fn rank(args: RankArgs) -> Result<()> {
     };
     let wanted = archs.iter().map(|arch| truth.get(arch, &args.column)).collect::<Result<Vec<f64>>>()?;
     let scores = scores(&args, &archs)?;
-    println!("{:.3}  Kendall's tau-b of {} against {} over {} architectures", kendall_tau_b(&scores, &wanted)?, args.score, args.column, archs.len());
+    println!(
+        "{:.3}  Kendall's tau-b of {} against {} over {} architectures",
+        kendall_tau_b(&scores, &wanted)?,
+        args.score,
+        args.column,
+        archs.len()
+    );
     Ok(())
 }
 
@@ -54,7 +60,11 @@ fn scores(args: &RankArgs, archs: &[String]) -> Result<Vec<f64>> {
         "macs" => counted(archs, Metric::Macs),
         file if file.ends_with(".safetensors") => judged(args, Path::new(file), archs),
         file if Path::new(file).exists() => from_file(args, Path::new(file), archs),
-        other => Err(Error::invalid("--score", format!("\"{other}\""), "params, macs, an existing CSV file or a checkpoint (.safetensors)")),
+        other => Err(Error::invalid(
+            "--score",
+            format!("\"{other}\""),
+            "params, macs, an existing CSV file or a checkpoint (.safetensors)",
+        )),
     }
 }
 

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Dataset, Images, check_labels, file};
 use crate::error::{Error, Result};
 
-const TRAIN: [&str; 5] =
-    ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
+const TRAIN: [&str; 5] = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST: &str = "test_batch.bin";
 const NAMES: &str = "batches.meta.txt";
 const FILES: &str = "data_batch_1.bin to data_batch_5.bin, test_batch.bin and batches.meta.txt";
@@ -52,8 +51,7 @@ fn images(folder: &Path, names: &[&str]) -> Result<Images> {
         let path = file::find(folder, &[name], FILES)?;
         let bytes = file::bytes(&path)?;
         if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
-            let what =
-                format!("found {} bytes, wanted a multiple of {RECORD} (label and 3 x 32 x 32 pixels)", bytes.len());
+            let what = format!("found {} bytes, wanted a multiple of {RECORD} (label and 3 x 32 x 32 pixels)", bytes.len());
             return Err(Error::corrupt(&path, what));
         }
         let first = labels.len();

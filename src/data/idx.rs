@@ -34,9 +34,8 @@ impl Idx {
         if test.shape != train.shape {
             let [[_, height, width], [_, wanted_height, wanted_width]] = [test.shape, train.shape];
             let train = train.images_path.display();
-            let what = format!(
-                "found images of {height} x {width} pixels, wanted {wanted_height} x {wanted_width} as in {train}"
-            );
+            let what =
+                format!("found images of {height} x {width} pixels, wanted {wanted_height} x {wanted_width} as in {train}");
             return Err(Error::corrupt(&test.images_path, what));
         }
         let classes = match &self.classes {
@@ -75,8 +74,7 @@ impl Part {
         let ([images, height, width], pixels) = read(&images_path)?;
         let ([count], labels) = read(&labels_path)?;
         if count != images {
-            let what =
-                format!("found label count {count}, wanted {images}, one for each image of {}", images_path.display());
+            let what = format!("found label count {count}, wanted {images}, one for each image of {}", images_path.display());
             return Err(Error::corrupt(&labels_path, what));
         }
         Ok(Self { images_path, labels_path, shape: [1, height, width], pixels, labels })
@@ -100,8 +98,7 @@ fn read<const DIMS: usize>(path: &Path) -> Result<([usize; DIMS], Vec<u8>)> {
     let word = |i: usize| u32::from_be_bytes(words[i]);
     let magic = 0x0800 | DIMS as u32; // 08 says unsigned bytes
     if word(0) != magic {
-        let what =
-            format!("found magic number {:#010x}, wanted {magic:#010x} (unsigned bytes, dimensions: {DIMS})", word(0));
+        let what = format!("found magic number {:#010x}, wanted {magic:#010x} (unsigned bytes, dimensions: {DIMS})", word(0));
         return Err(Error::corrupt(path, what));
     }
     let sizes: [usize; DIMS] = std::array::from_fn(|i| word(i + 1) as usize);
@@ -228,11 +225,7 @@ mod tests {
         );
         const PACKED: &str = "train-images-idx3-ubyte.gz";
         let packed = gzip(&images);
-        check(
-            PACKED,
-            &packed[..packed.len() - 9],
-            expect!["found broken gzip (it ends too early), wanted a whole one"],
-        );
+        check(PACKED, &packed[..packed.len() - 9], expect!["found broken gzip (it ends too early), wanted a whole one"]);
         check(PACKED, &images, expect!["found broken gzip (invalid gzip header), wanted a whole one"]);
         let mut flipped = packed.clone();
         flipped[packed.len() - 8] ^= 1; // the checksum

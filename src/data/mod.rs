@@ -88,12 +88,12 @@ impl Dataset {
     /// The same data, `count` and `seed` give the same split on every machine.
     ///
     /// # Errors
-    /// [`Error::Invalid`] on `data.validation` where either part would be empty.
+    /// [`Error::Invalid`] on `validation` where either part would be empty.
     pub fn holdout(&self, count: usize, seed: u64) -> Result<(Images, Images)> {
         let images = self.train.len();
         if count == 0 || count >= images {
             let wanted = format!("at least 1 and fewer than the {images} images of the training part");
-            return Err(Error::invalid("data.validation", count, wanted));
+            return Err(Error::invalid("validation", count, wanted));
         }
         let mut order: Vec<usize> = (0..images).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
@@ -237,13 +237,7 @@ mod tests {
     #[test]
     fn images_that_do_not_fit_are_refused() {
         check_refused(8, &[0], [1, 2, 2], 2, expect!["toy: found label count 1, wanted 2, one for each image"]);
-        check_refused(
-            8,
-            &[1, 2],
-            [1, 2, 2],
-            2,
-            expect!["toy: found label 2 of image 1 (counted from 0), wanted 0 to 1"],
-        );
+        check_refused(8, &[1, 2], [1, 2, 2], 2, expect!["toy: found label 2 of image 1 (counted from 0), wanted 0 to 1"]);
         check_refused(
             8,
             &[0, 0],
@@ -300,7 +294,7 @@ mod tests {
         let message = "wanted at least 1 and fewer than the 10 images of the training part";
         for count in [0, 10, 11] {
             let refused = toy().holdout(count, 0).unwrap_err().to_string();
-            assert_eq!(refused, format!("data.validation: found {count}, {message}"));
+            assert_eq!(refused, format!("validation: found {count}, {message}"));
         }
     }
 
@@ -332,8 +326,7 @@ mod tests {
     fn a_misspelt_source_is_refused() {
         let refusal = |text| toml::from_str::<Source>(text).unwrap_err().message().to_owned();
         expect!["unknown variant `cifar`, expected `idx` or `cifar10`"].assert_eq(&refusal("kind = \"cifar\""));
-        expect!["unknown field `clases`, expected `path` or `classes`"]
-            .assert_eq(&refusal("kind = \"idx\"\nclases = []"));
+        expect!["unknown field `clases`, expected `path` or `classes`"].assert_eq(&refusal("kind = \"idx\"\nclases = []"));
         expect!["unknown field `classes`, expected `path`"].assert_eq(&refusal("kind = \"cifar10\"\nclasses = []"));
     }
 }

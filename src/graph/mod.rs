@@ -140,13 +140,13 @@ impl Graph {
 
     /// The architecture with the smallest `value`, found gene by gene until nothing improves. Exact where the value is
     /// a sum over the genes, as params and MACs are.
-    pub fn least(&self, value: impl Fn(Cost) -> f64) -> Arch {
+    pub fn least(&self, value: impl Fn(&Arch) -> f64) -> Arch {
         let mut best = Arch::new(&self.genes, &vec![0; self.genes.len()]).expect("every gene has a first option");
         loop {
             let before = best.clone();
             for (gene, Gene { options, .. }) in self.genes.iter().enumerate() {
                 let candidates = (0..options.len()).map(|option| best.with(gene, option));
-                let measured = candidates.map(|arch| (value(self.cost(&arch)), arch));
+                let measured = candidates.map(|arch| (value(&arch), arch));
                 best = measured.min_by(|a, b| a.0.total_cmp(&b.0)).expect("every gene has options").1;
             }
             if best == before {
@@ -189,7 +189,11 @@ impl GraphBuilder {
     pub fn choice(&mut self, gene: usize, options: Vec<NodeId>) -> Result<NodeId> {
         let wanted = self.graph.genes.get(gene).map_or(0, |gene| gene.options.len());
         if options.len() != wanted {
-            return Err(Error::invalid("graph", format!("a choice between {} nodes", options.len()), format!("{wanted}, one per option")));
+            return Err(Error::invalid(
+                "graph",
+                format!("a choice between {} nodes", options.len()),
+                format!("{wanted}, one per option"),
+            ));
         }
         let shape = ops::Operator::shape(&ops::Sum, &self.graph.input_shapes(&options))?;
         Ok(self.push(Node::Choice { gene, options }, shape))

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rand::Rng;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::ops::{Init, NodeTensors};
@@ -85,7 +86,9 @@ impl Network {
 
     /// The same network: what one of the two learns, the other knows.
     pub fn shallow_clone(&self) -> Self {
-        let same = |buffers: &Vec<(String, Tensor)>| buffers.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        let same = |buffers: &Vec<(String, Tensor)>| {
+            buffers.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+        };
         Self {
             graph: self.graph.clone(),
             slots: self.slots.clone(),
@@ -114,6 +117,28 @@ impl Network {
             _ => vec![],
         };
         plan.nodes().map(|node| (node, of_node(node))).filter(|(_, buffers): &(_, Vec<_>)| !buffers.is_empty()).collect()
+    }
+
+    /// SHA-256 of all weights.
+    pub fn hash(&self) -> String {
+        let values = Vec::<f32>::try_from(self.flat.to_device(Device::Cpu)).expect("a flat fp32 tensor");
+        let mut hasher = Sha256::new();
+        values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The network on the CPU: itself if it is there already.
+    pub fn on_cpu(&self) -> Self {
+        if self.device() == Device::Cpu {
+            return self.shallow_clone();
+        }
+        let flat = self.flat.to_device(Device::Cpu);
+        let leaves = self.slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
+        let moved = |buffers: &Vec<(String, Tensor)>| {
+            buffers.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(Device::Cpu))).collect()
+        };
+        let buffers = self.buffers.iter().map(|(&node, buffers)| (node, moved(buffers))).collect();
+        Self { graph: self.graph.clone(), slots: self.slots.clone(), of_node: self.of_node.clone(), flat, leaves, buffers }
     }
 
     /// What it computes.
@@ -161,7 +186,8 @@ impl Network {
 
     /// Weights and running statistics of `node`, in the order that its export wants.
     pub(crate) fn export_tensors(&self, node: NodeId) -> Vec<Tensor> {
-        let NodeTensors { weights, buffers } = self.tensors(node, &Run { statistics: Statistics::Fixed, precision: Default::default() });
+        let NodeTensors { weights, buffers } =
+            self.tensors(node, &Run { statistics: Statistics::Fixed, precision: Default::default() });
         weights.into_iter().chain(buffers).map(|tensor| tensor.detach().to_device(Device::Cpu)).collect()
     }
 
@@ -195,7 +221,8 @@ impl Network {
     /// Sets every weight and running statistic from `tensors`; each must be there with its shape.
     pub fn restore(&mut self, tensors: &HashMap<String, Tensor>) -> Result<()> {
         for (name, mut mine) in self.named() {
-            let found = tensors.get(&name).ok_or_else(|| Error::invalid("checkpoint", "no tensor for it", format!("`{name}`")))?;
+            let found =
+                tensors.get(&name).ok_or_else(|| Error::invalid("checkpoint", "no tensor for it", format!("`{name}`")))?;
             if found.size() != mine.size() {
                 let wanted = format!("{:?}", mine.size());
                 return Err(Error::invalid(format!("checkpoint tensor `{name}`"), format!("shape {:?}", found.size()), wanted));

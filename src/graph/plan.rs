@@ -80,6 +80,11 @@ impl Plan {
         self.steps.iter().flat_map(|step| step.members.iter().copied())
     }
 
+    /// Whether the logits depend on the image. A network whose every branch is dead computes a constant.
+    pub fn reads_image(&self) -> bool {
+        self.steps.iter().any(|step| step.inputs.contains(&0) && !matches!(step.op, Op::Zero(_)))
+    }
+
     /// What is really computed. Differs from [`Graph::cost`] by the operations that are chosen but dead.
     pub fn cost(&self, graph: &Graph) -> Cost {
         self.nodes().map(|node| graph.node_cost(node)).sum()
@@ -301,7 +306,8 @@ impl Resolver<'_> {
                 Node::Input => Resolved::Live(0),
                 Node::Choice { gene, options } => resolved[options[self.arch.option(*gene)]].expect("options stand before"),
                 Node::Op { op, inputs, .. } => {
-                    let inputs: Vec<Resolved> = inputs.iter().map(|&input| resolved[input].expect("inputs stand before")).collect();
+                    let inputs: Vec<Resolved> =
+                        inputs.iter().map(|&input| resolved[input].expect("inputs stand before")).collect();
                     self.resolve(&mut plan, node, op, &inputs)
                 }
             });
@@ -333,7 +339,8 @@ impl Resolver<'_> {
             let inputs = inputs.iter().map(|input| self.value(plan, *input, node)).collect();
             return Resolved::Live(push(plan, op.clone(), vec![node], inputs));
         }
-        let live: Vec<Value> = inputs.iter().filter_map(|input| if let Resolved::Live(value) = input { Some(*value) } else { None }).collect();
+        let live: Vec<Value> =
+            inputs.iter().filter_map(|input| if let Resolved::Live(value) = input { Some(*value) } else { None }).collect();
         match (op, live.as_slice()) {
             (Op::Zero(_), _) => Resolved::Zero,
             (Op::Identity(_), _) => inputs[0],

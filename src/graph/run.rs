@@ -100,9 +100,8 @@ fn load_cuda() {
     });
 }
 
-/// How many threads one operation may use; 0 leaves it as it is. Process-wide, as libtorch has it.
+/// How many threads one operation may use; 0 for all cores. Process-wide, as libtorch has it.
 pub fn set_threads(threads: usize) {
-    if threads > 0 {
-        tch::set_num_threads(threads as i32);
-    }
+    let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
+    tch::set_num_threads(if threads == 0 { cores } else { threads } as i32);
 }

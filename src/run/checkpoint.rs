@@ -92,7 +92,11 @@ impl Manifest {
             return Ok(());
         }
         let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
-        Err(Error::Version { what: format!("checkpoint of another {what} ({what} hash)"), found: short(found), wanted: short(wanted) })
+        Err(Error::Version {
+            what: format!("checkpoint of another {what} ({what} hash)"),
+            found: short(found),
+            wanted: short(wanted),
+        })
     }
 }
 
@@ -141,7 +145,8 @@ pub fn save(path: &Path, manifest: &Manifest, model: &Model, touched: &[bool], r
     let flags: Vec<u8> = touched.iter().map(|&flag| flag.into()).collect();
     blobs.push(Blob { name: "optimizer.touched".into(), kind: Dtype::U8, shape: vec![flags.len()], bytes: flags });
     blobs.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest = Manifest { sha256: checksum(manifest, blobs.iter().map(|blob| (blob.name.as_str(), &*blob.bytes))), ..manifest.clone() };
+    let manifest =
+        Manifest { sha256: checksum(manifest, blobs.iter().map(|blob| (blob.name.as_str(), &*blob.bytes))), ..manifest.clone() };
     let json = serde_json::to_string(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
     let views = blobs.iter().map(|blob| {
         let view = TensorView::new(blob.kind, blob.shape.clone(), &blob.bytes).expect("the bytes are as many as the shape says");
@@ -156,6 +161,10 @@ impl Blob {
     fn of_floats(name: String, tensor: &Tensor) -> Result<Self> {
         let flat = tensor.to_device(Device::Cpu).contiguous().view(-1);
         let values = Vec::<f32>::try_from(&flat).map_err(|error| Error::Internal(error.to_string()))?;
+        if values.iter().any(|value| !value.is_finite()) {
+            let advice = "the checkpoint before it is kept; try a lower rate, or clip";
+            return Err(Error::Numeric(format!("`{name}` holds numbers that are not finite, so it is not saved; {advice}")));
+        }
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(Self { name, kind: Dtype::F32, shape: tensor.size().iter().map(|&size| size as usize).collect(), bytes })
     }
@@ -182,10 +191,12 @@ pub fn manifest(path: &Path) -> Result<Manifest> {
 
 fn manifest_of(path: &Path, bytes: &[u8]) -> Result<Manifest> {
     let wanted = "wanted a checkpoint (safetensors with a supernaut manifest)";
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
+    let (_, metadata) =
+        SafeTensors::read_metadata(bytes).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
     let text = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
     let text = text.ok_or_else(|| Error::corrupt(path, format!("found no manifest, {wanted}")))?;
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|error| Error::corrupt(path, format!("found {error}, {wanted}")))?;
     let format = value.get("format").and_then(|format| format.as_u64()).unwrap_or(0);
     if format != u64::from(FORMAT) {
         let what = format!("checkpoint format of {}", path.display());
@@ -198,7 +209,8 @@ fn manifest_of(path: &Path, bytes: &[u8]) -> Result<Manifest> {
 pub fn load(path: &Path, device: Device) -> Result<Saved> {
     let bytes = files::read(path)?;
     let manifest = manifest_of(path, &bytes)?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| Error::corrupt(path, format!("found {error}, wanted a whole file")))?;
+    let tensors =
+        SafeTensors::deserialize(&bytes).map_err(|error| Error::corrupt(path, format!("found {error}, wanted a whole file")))?;
     let mut views: Vec<(String, TensorView)> = tensors.tensors();
     views.sort_by(|a, b| a.0.cmp(&b.0));
     if checksum(&manifest, views.iter().map(|(name, view)| (name.as_str(), view.data()))) != manifest.sha256 {
@@ -206,8 +218,11 @@ pub fn load(path: &Path, device: Device) -> Result<Saved> {
     }
     let mut model = rebuild(&manifest, device)?;
     manifest.same("space", &manifest.graph_hash, &model.graph_hash())?;
-    let floats: HashMap<String, Tensor> =
-        views.iter().filter(|(_, view)| view.dtype() == Dtype::F32).map(|(name, view)| (name.clone(), tensor(view, device))).collect();
+    let floats: HashMap<String, Tensor> = views
+        .iter()
+        .filter(|(_, view)| view.dtype() == Dtype::F32)
+        .map(|(name, view)| (name.clone(), tensor(view, device)))
+        .collect();
     model.network.restore(&floats)?;
     let touched = tensors.tensor("optimizer.touched").map(|view| view.data().iter().map(|&flag| flag != 0).collect());
     let touched = touched.map_err(|error| Error::corrupt(path, format!("found {error}, wanted `optimizer.touched`")))?;

@@ -1,6 +1,7 @@
 //! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last.
 
 use rand::RngExt;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::recipe::Augment;
@@ -32,6 +33,14 @@ impl DeviceImages {
     /// Never true: [`Images`] hold at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// SHA-256 of pixels and labels.
+    pub fn hash(&self) -> String {
+        let bytes =
+            |tensor: &Tensor| Vec::<u8>::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Uint8).contiguous().view(-1));
+        let digest = [&self.pixels, &self.labels].map(|tensor| bytes(tensor).expect("a flat tensor of bytes"));
+        Sha256::digest(digest.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The same images, not copied.
@@ -112,7 +121,9 @@ mod tests {
         let (height, width) = (4i64, 5i64);
         let bytes: Vec<u8> = (1..=40).collect();
         let images = Tensor::from_data_size(&bytes, &[2, 1, height, width], Kind::Uint8);
-        let pixel = |image: i64, y: i64, x: i64| if (0..height).contains(&y) && (0..width).contains(&x) { image * 20 + y * width + x + 1 } else { 0 };
+        let pixel = |image: i64, y: i64, x: i64| {
+            if (0..height).contains(&y) && (0..width).contains(&x) { image * 20 + y * width + x + 1 } else { 0 }
+        };
         let mut seen = std::collections::BTreeSet::new();
         for step in 0..60 {
             let changed = augmented(&images, Augment { crop: 1, flip: true }, 3, step);

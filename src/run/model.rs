@@ -83,8 +83,8 @@ impl ComplexityRange {
     /// Of the whole space.
     pub fn of(graph: &Graph) -> Self {
         let at = |arch: &Arch| graph.cost(arch).complexity;
-        let least = at(&graph.least(|cost| cost.complexity as f64));
-        let greatest = at(&graph.least(|cost| -(cost.complexity as f64)));
+        let least = at(&graph.least(|arch| at(arch) as f64));
+        let greatest = at(&graph.least(|arch| -(at(arch) as f64)));
         Self { least, greatest }
     }
 

@@ -69,6 +69,16 @@ impl RunData {
     }
 }
 
+/// What a search leaves.
+pub struct Searched {
+    /// Every evaluation, as the report shows it.
+    pub result: Value,
+    /// The kept architectures, most accurate first.
+    pub found: Vec<(Arch, Evaluation)>,
+    /// The supernet, handed back.
+    pub supernet: Model,
+}
+
 /// See the [module](self).
 pub struct Project {
     recipe: Arc<Recipe>,
@@ -99,7 +109,10 @@ impl Project {
         claim(folder, &recipe, &data.hash)?;
         let log = folder.join("events.jsonl");
         let log = OpenOptions::new().create(true).append(true).open(&log).map_err(Error::io(&log))?;
-        let seconds = std::fs::read(folder.join("seconds.json")).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let seconds = std::fs::read(folder.join("seconds.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default();
         Ok(Self { recipe: Arc::new(recipe), data, device, folder: folder.to_owned(), seconds, log, cancel, _lock: lock })
     }
 
@@ -111,7 +124,7 @@ impl Project {
     /// All phases. Gives what `result.json` holds.
     pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Value> {
         let supernet = self.train(watch)?;
-        let (search, found, supernet) = self.search(supernet, watch)?;
+        let Searched { result: search, found, supernet } = self.search(supernet, watch)?;
         let mut subnets = vec![];
         for (index, (arch, evaluation)) in found.into_iter().enumerate() {
             let name = format!("subnet-{}", index + 1);
@@ -162,17 +175,20 @@ impl Project {
         let mut clock = Clock::start(phase);
         let mut thin = Thin::default();
         let cancel = self.cancel.clone();
+        if !path.exists() {
+            trainer.save(path)?; // so that there is always one to go on from
+        }
         let outcome = drive(&mut trainer, &cancel, |job, event| {
             let event = Event { subnet: subnet.map(str::to_owned), ..event.clone() };
             watch.event(&event);
             thin.log(&mut self.log, &event);
-            if event.step % every == 0 || event.step == event.total {
+            if event.step.is_multiple_of(every) || event.step == event.total {
                 job.save(path)?;
                 clock.add_to(&mut self.seconds, &self.folder)?;
             }
             Ok(())
         });
-        if matches!(outcome, Err(Error::Cancelled)) || !path.exists() {
+        if matches!(outcome, Err(Error::Cancelled)) {
             trainer.save(path)?;
             clock.add_to(&mut self.seconds, &self.folder)?;
         }
@@ -181,7 +197,7 @@ impl Project {
     }
 
     /// Searches the supernet. Gives what the report shows, the kept architectures, and the supernet back.
-    pub fn search(&mut self, supernet: Model, watch: &mut dyn Watch) -> Result<(Value, Vec<(Arch, Evaluation)>, Model)> {
+    pub fn search(&mut self, supernet: Model, watch: &mut dyn Watch) -> Result<Searched> {
         let memory = Some(self.folder.join("evaluations.jsonl"));
         let mut search = Search::new(self.recipe.clone(), supernet, &self.data.validation, &self.data.train, memory)?;
         let (mut clock, mut thin, cancel) = (Clock::start("search"), Thin::default(), self.cancel.clone());
@@ -192,7 +208,8 @@ impl Project {
         })?;
         clock.add_to(&mut self.seconds, &self.folder)?;
         let (result, found) = (search.result()?, search.chosen());
-        Ok((result, found, Box::new(search).into_model().expect("a search has a model")))
+        let supernet = Box::new(search).into_model().expect("a search has a model");
+        Ok(Searched { result, found, supernet })
     }
 
     /// Exports a subnet, proves the file, times it and tests it. Gives its entry in `result.json`.
@@ -222,6 +239,7 @@ impl Project {
             "latency_ms": latency,
             "latency_ms_all_threads": all_threads,
             "supernet_accuracy": evaluation.accuracy,
+            "supernet_bn": evaluation.bn,
             "accuracy": accuracy,
             "test_images": self.data.test.len(),
             "onnx": file_name,
@@ -278,7 +296,9 @@ fn lock(folder: &Path) -> Result<File> {
     let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).map_err(Error::io(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Busy(format!("{}: another run is using this folder", folder.display()))),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::Busy(format!("{}: another run is using this folder", folder.display())))
+        }
         Err(std::fs::TryLockError::Error(error)) => Err(Error::io(&path)(error)),
     }
 }
@@ -290,11 +310,16 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
     let Ok(bytes) = std::fs::read(&path) else {
         return files::write_whole(&path, pretty(&mine).as_bytes());
     };
-    let theirs: Value = serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
+    let theirs: Value =
+        serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
     for (key, what) in [("recipe_hash", "recipe"), ("data_hash", "data")] {
         if theirs[key] != mine[key] {
             let found = format!("a run on another {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
-            return Err(Error::invalid(format!("--out {}", folder.display()), found, "an empty folder, or one of this recipe and data"));
+            return Err(Error::invalid(
+                format!("--out {}", folder.display()),
+                found,
+                "an empty folder, or one of this recipe and data",
+            ));
         }
     }
     Ok(())
@@ -335,7 +360,7 @@ impl Thin {
     fn log(&mut self, file: &mut File, event: &Event) {
         self.losses.extend(event.loss);
         let every = (event.total / LOGGED).max(1);
-        if event.step % every == 0 || event.step == event.total {
+        if event.step.is_multiple_of(every) || event.step == event.total {
             let mean = self.losses.iter().sum::<f64>() / self.losses.len().max(1) as f64;
             let event = Event { loss: event.loss.map(|_| mean), ..event.clone() };
             self.losses.clear();

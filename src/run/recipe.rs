@@ -225,7 +225,9 @@ impl Default for RetrainConfig {
 impl RetrainConfig {
     /// The same as settings of the one training loop: one path, so nothing to sample or to separate.
     pub fn training(&self) -> TrainConfig {
-        let Self { epochs, batch, rate, momentum, nesterov, weight_decay, clip, label_smoothing, augment, checkpoint_steps, .. } = *self;
+        let Self {
+            epochs, batch, rate, momentum, nesterov, weight_decay, clip, label_smoothing, augment, checkpoint_steps, ..
+        } = *self;
         TrainConfig {
             epochs,
             batch,
@@ -365,13 +367,15 @@ impl SearchConfig {
     /// The measure of accuracy in words: it is recorded with every figure.
     pub fn bn_text(&self) -> String {
         match self.bn {
-            BnPolicy::Batch {} => format!("statistics of batches of {}", self.batch),
-            BnPolicy::Recalibrate { images } => format!("statistics of {images} training images"),
+            BnPolicy::Batch {} => format!("from batches of {}", self.batch),
+            BnPolicy::Recalibrate { images } => format!("from {images} training images"),
         }
     }
 
     fn check(&self) -> Result<()> {
-        for (name, value) in [("population", self.population), ("parents", self.parents), ("batch", self.batch), ("keep", self.keep)] {
+        for (name, value) in
+            [("population", self.population), ("parents", self.parents), ("batch", self.batch), ("keep", self.keep)]
+        {
             at_least(&format!("search.{name}"), value as f64, 1.0)?;
         }
         within("search.mutation_rate", self.mutation_rate, 0.0, 1.0)?;
@@ -447,7 +451,8 @@ impl Recipe {
     /// Reads a TOML file.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = String::from_utf8(bytes).map_err(|_| Error::corrupt(path, "found bytes that are not UTF-8, wanted a recipe in TOML"))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::corrupt(path, "found bytes that are not UTF-8, wanted a recipe in TOML"))?;
         Self::from_toml(&text)
     }
 
@@ -507,7 +512,8 @@ pub fn hex_digest(bytes: &[u8]) -> String {
 /// Reads JSON `text` into `T`, with the path of the offending key in the error; `what` names the whole.
 pub fn parse_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| describe(what, &error.path().to_string(), &error.inner().to_string()))?;
+    let value = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| describe(what, &error.path().to_string(), &error.inner().to_string()))?;
     json.end().map_err(|error| Error::invalid(what, error, "one JSON document"))?;
     Ok(value)
 }

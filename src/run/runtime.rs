@@ -30,7 +30,9 @@ fn environment() -> Result<&'static Environment> {
         let mut reasons = vec![];
         for place in &places {
             let found = ort::init_from(place).map_err(|error| error.to_string());
-            match found.and_then(|builder| builder.with_name("supernaut").with_telemetry(false).build().map_err(|error| error.to_string())) {
+            match found.and_then(|builder| {
+                builder.with_name("supernaut").with_telemetry(false).build().map_err(|error| error.to_string())
+            }) {
                 Ok(environment) => return Ok(environment),
                 Err(reason) => reasons.push(reason.split_whitespace().collect::<Vec<_>>().join(" ")),
             }
@@ -97,7 +99,9 @@ impl Runtime {
             let mut builder = builder.with_intra_threads(threads).map_err(|error| error.to_string())?;
             builder.commit_from_memory(file).map_err(|error| error.to_string())
         };
-        build().map(|session| Self { session }).map_err(|reason| Error::invalid("ONNX file", reason, "a model that ONNX Runtime loads"))
+        build()
+            .map(|session| Self { session })
+            .map_err(|reason| Error::invalid("ONNX file", reason, "a model that ONNX Runtime loads"))
     }
 
     /// Runs the file on images `[batch, channels, height, width]`, pixels in 0…1; gives all its outputs.
@@ -171,7 +175,6 @@ fn median_interval(times: &mut [f64]) -> (f64, f64) {
     let at = |rank: f64| times[(rank.max(0.0) as usize).min(n - 1)];
     (median, (at(n as f64 / 2.0 + reach) - at(n as f64 / 2.0 - reach)) / 2.0 / median)
 }
-
 
 #[cfg(test)]
 mod tests {

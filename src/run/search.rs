@@ -68,6 +68,8 @@ pub struct Search {
     evaluator: Evaluator,
     evolution: Evolution,
     queue: VecDeque<(Arch, String)>,
+    /// Cost and key of everything that was drawn, since draws repeat; no key for what doesn't read the image.
+    looked_at: HashMap<Arch, (Cost, Option<String>)>,
     known: HashMap<String, Evaluation>,
     done: Vec<Evaluation>,
     archs: Vec<Arch>,
@@ -79,10 +81,16 @@ impl Search {
     /// Searches the supernet `model`; subnets are judged on `validation`, and recalibrated on `train` if the recipe says so.
     ///
     /// `memory`, a file of JSON lines, keeps every evaluation: a search that is started again on it doesn't repeat any.
-    pub fn new(recipe: Arc<Recipe>, model: Model, validation: &DeviceImages, train: &DeviceImages, memory: Option<PathBuf>) -> Result<Self> {
+    pub fn new(
+        recipe: Arc<Recipe>,
+        model: Model,
+        validation: &DeviceImages,
+        train: &DeviceImages,
+        memory: Option<PathBuf>,
+    ) -> Result<Self> {
         let config = recipe.search.clone();
         let counted = model.space.graph(&model.task, Norm::Own)?;
-        check_limits(&recipe, &model.task)?;
+        let meets = check_limits(&recipe, &model.task)?;
         if config.needs_latency() {
             runtime::check()?;
         }
@@ -91,10 +99,13 @@ impl Search {
             return Err(Error::invalid("search.images", images, format!("at most the {} validation images", validation.len())));
         }
         let evaluator = Evaluator::new(validation.first(images), train, &config.bn, config.batch, recipe.precision, recipe.seed);
-        let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), recipe.seed);
-        let known = memory.as_deref().map_or(Ok(HashMap::new()), |path| recall(path, &recipe))?;
-        let (queue, done, archs, started) = (VecDeque::new(), vec![], vec![], Instant::now());
-        Ok(Self { config, recipe, model, counted, evaluator, evolution, queue, known, done, archs, memory, started })
+        let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), meets, recipe.seed);
+        let identity =
+            json!({ "recipe_hash": recipe.hash(), "weights": model.network.hash(), "images": validation.first(images).hash() });
+        let known = memory.as_deref().map_or(Ok(HashMap::new()), |path| recall(path, &identity))?;
+        let (queue, looked_at, started) = (VecDeque::new(), HashMap::new(), Instant::now());
+        let (done, archs) = (vec![], vec![]);
+        Ok(Self { config, recipe, model, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
     }
 
     /// Everything that was judged, in order.
@@ -126,7 +137,13 @@ impl Search {
         let mut objectives = self.config.objectives.clone();
         objectives.sort(); // accuracy comes first
         let value = |metric: Metric| match evaluation.figure(metric) {
-            Some(value) if evaluation.accuracy.is_some() => if metric.maximise() { -value } else { value },
+            Some(value) if evaluation.accuracy.is_some() => {
+                if metric.maximise() {
+                    -value
+                } else {
+                    value
+                }
+            }
             _ => BEYOND + evaluation.latency_ms.map_or(0.0, |latency| latency.median),
         };
         objectives.into_iter().map(value).collect()
@@ -134,10 +151,10 @@ impl Search {
 
     /// Fills the queue with the next generation; whether there is one.
     fn ask(&mut self) -> Result<bool> {
-        let (model, counted, limits) = (&self.model, &self.counted, self.config.limits.set());
+        let (model, counted, limits, looked_at) = (&self.model, &self.counted, self.config.limits.set(), &mut self.looked_at);
         let mut nearest: Option<(f64, Metric, Limit, f64, Arch)> = None;
         let asked = self.evolution.ask(|arch| {
-            let cost = counted.cost(&model.canonical(arch));
+            let (cost, key) = looked_at.entry(arch.clone()).or_insert_with(|| look_at(model, counted, arch)).clone();
             for &(metric, limit) in &limits {
                 let Some(value) = metric.of(cost).filter(|&value| !limit.allows(value)) else { continue };
                 let miss = excess(limit, value);
@@ -146,7 +163,7 @@ impl Search {
                 }
                 return None;
             }
-            Some(Plan::live(model.graph(), arch).key())
+            key
         });
         if let (true, true, Some((_, metric, limit, value, arch))) = (asked.is_empty(), self.done.is_empty(), nearest) {
             return Err(unreachable_limit(metric, limit, value, &model.space.text(&arch)));
@@ -161,7 +178,8 @@ impl Search {
             return Ok(known.clone());
         }
         let Cost { params, macs, .. } = self.counted.cost(arch);
-        let latency_ms = if self.config.needs_latency() { Some(time(&self.model.space, &self.model.task, arch, &self.recipe)?) } else { None };
+        let latency_ms =
+            if self.config.needs_latency() { Some(time(&self.model.space, &self.model.task, arch, &self.recipe)?) } else { None };
         let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
         let accuracy = latency_ms.as_ref().is_none_or(within).then(|| self.evaluator.accuracy(&self.model, arch));
         let (arch, bn) = (self.model.space.text(arch), self.config.bn_text());
@@ -258,30 +276,43 @@ fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Er
     Error::Constraint { metric: metric.name().into(), wanted, nearest }
 }
 
-/// Refuses limits that lie beyond the ends of the space. Cheap, so that it can be asked before a supernet is trained.
-pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<()> {
+/// Refuses limits that no architecture meets; where some are set on params or MACs, gives one that meets these. Cheap, so
+/// that it can be asked before a supernet is trained. Exact for limits on one figure from one side; within a window, or
+/// under several at once, the nearest is found gene by gene.
+pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     let counted = recipe.space.graph(task, Norm::Own)?;
     let text = |arch: &Arch| recipe.space.text(arch);
-    for (metric, limit) in recipe.search.limits.set() {
+    let missed =
+        |metric: Metric, limit: Limit, arch: &Arch| metric.of(counted.cost(arch)).map_or(0.0, |value| excess(limit, value));
+    // What doesn't read the image is no answer, however small it is.
+    let dead = |arch: &Arch| if Plan::live(&counted, arch).reads_image() { 0.0 } else { BEYOND };
+    let set = recipe.search.limits.set();
+    for &(metric, limit) in &set {
         if metric == Metric::LatencyMs {
-            let least = counted.least(|cost| cost.macs as f64);
+            let least = counted.least(|arch| counted.cost(arch).macs as f64 + dead(arch));
             let value = time(&recipe.space, task, &least, recipe)?.median;
             if limit.max.is_some_and(|max| value > max) {
                 return Err(unreachable_limit(metric, limit, value, &text(&least)));
             }
             continue;
         }
-        let value = |cost: Cost| metric.of(cost).expect("a counted metric");
-        let (least, greatest) = (counted.least(value), counted.least(|cost| -value(cost)));
-        let (bottom, top) = (value(counted.cost(&least)), value(counted.cost(&greatest)));
-        if limit.max.is_some_and(|max| max < bottom) {
-            return Err(unreachable_limit(metric, limit, bottom, &text(&least)));
-        }
-        if limit.min.is_some_and(|min| min > top) {
-            return Err(unreachable_limit(metric, limit, top, &text(&greatest)));
+        let nearest = counted.least(|arch| missed(metric, limit, arch) + dead(arch));
+        if missed(metric, limit, &nearest) > 0.0 {
+            let value = metric.of(counted.cost(&nearest)).expect("a counted metric");
+            return Err(unreachable_limit(metric, limit, value, &text(&nearest)));
         }
     }
-    Ok(())
+    let share = |&(metric, limit): &(Metric, Limit), arch: &Arch| {
+        missed(metric, limit, arch) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+    };
+    let meets = counted.least(|arch| set.iter().map(|one| share(one, arch)).sum::<f64>() + dead(arch));
+    Ok(set.iter().any(|(metric, _)| metric.of(Cost::default()).is_some()).then_some(meets))
+}
+
+/// What `arch` costs without its dead operations, and the name of what it computes if that depends on the image.
+fn look_at(model: &Model, counted: &Graph, arch: &Arch) -> (Cost, Option<String>) {
+    let plan = Plan::live(model.graph(), arch);
+    (counted.cost(&model.canonical(arch)), plan.reads_image().then(|| plan.key()))
 }
 
 /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
@@ -291,25 +322,32 @@ fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Resul
     runtime::latency(&file, task.image, &recipe.latency)
 }
 
-/// Reads what an earlier search on the same recipe found out. A last line that a crash cut short is left out.
-fn recall(path: &Path, recipe: &Recipe) -> Result<HashMap<String, Evaluation>> {
-    let header = json!({ "recipe_hash": recipe.hash() }).to_string();
+/// Reads what an earlier search on the same recipe, weights and images found out. A last line that a crash cut short is
+/// left out; any other that can't be read is an error, and the file stays as it is.
+fn recall(path: &Path, identity: &Value) -> Result<HashMap<String, Evaluation>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::files::write_whole(path, format!("{header}\n").as_bytes())?;
+            crate::files::write_whole(path, format!("{identity}\n").as_bytes())?;
             return Ok(HashMap::new());
         }
         Err(error) => return Err(Error::io(path)(error)),
     };
-    let mut lines = text.lines();
-    if lines.next() != Some(header.as_str()) {
-        return Err(Error::corrupt(path, "found evaluations of another recipe, wanted those of this one or no such file"));
+    let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+    let mut lines = whole.lines();
+    if lines.next() != Some(identity.to_string().as_str()) {
+        return Err(Error::corrupt(
+            path,
+            "found evaluations of another recipe, supernet or data, wanted those of this one or no such file",
+        ));
     }
-    let whole: Vec<Evaluation> = lines.map_while(|line| serde_json::from_str(line).ok()).collect();
-    let kept: String = whole.iter().map(|evaluation| format!("{}\n", line(evaluation))).collect();
-    crate::files::write_whole(path, format!("{header}\n{kept}").as_bytes())?;
-    Ok(whole.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect())
+    let unreadable = |at: usize, error| Error::corrupt(path, format!("line {}: found {error}, wanted an evaluation", at + 2));
+    let read = |(at, line): (usize, &str)| serde_json::from_str::<Evaluation>(line).map_err(|error| unreadable(at, error));
+    let known = lines.enumerate().map(read).collect::<Result<Vec<_>>>()?;
+    if whole.len() < text.len() {
+        crate::files::write_whole(path, whole.as_bytes())?;
+    }
+    Ok(known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect())
 }
 
 fn line(evaluation: &Evaluation) -> String {
@@ -327,6 +365,7 @@ pub struct Evaluate {
     evaluator: Evaluator,
     archs: Vec<Arch>,
     accuracies: Vec<f64>,
+    bn: String,
     started: Instant,
 }
 
@@ -336,7 +375,7 @@ impl Evaluate {
         let SearchConfig { images, bn, batch, .. } = &recipe.search;
         let images = if *images == 0 { validation.len() } else { *images };
         let evaluator = Evaluator::new(validation.first(images), train, bn, *batch, recipe.precision, recipe.seed);
-        Self { model, evaluator, archs, accuracies: vec![], started: Instant::now() }
+        Self { model, evaluator, archs, accuracies: vec![], bn: recipe.search.bn_text(), started: Instant::now() }
     }
 
     /// The accuracies so far, in the order of the list.
@@ -362,7 +401,8 @@ impl Job for Evaluate {
     }
 
     fn result(&self) -> Result<Value> {
-        let one = |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.model.space.text(arch), "accuracy": accuracy });
+        let one =
+            |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.model.space.text(arch), "accuracy": accuracy, "bn": self.bn });
         Ok(json!({ "evaluations": self.archs.iter().zip(&self.accuracies).map(one).collect::<Vec<_>>() }))
     }
 

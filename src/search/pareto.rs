@@ -32,8 +32,8 @@ pub fn rank_and_crowding(points: &[Vec<f64>]) -> Vec<(usize, f64)> {
 /// Sum over the objectives of the gap between a point's neighbours, as a share of the front's extent; infinite at the ends.
 fn crowding(points: &[Vec<f64>], front: &[usize]) -> Vec<f64> {
     let mut distance = vec![0.0; front.len()];
-    for objective in 0..points.first().map_or(0, Vec::len) {
-        let value = |at: usize| points[front[at]][objective];
+    let objectives = points.first().map_or(0, Vec::len);
+    for value in (0..objectives).map(|objective| move |at: usize| points[front[at]][objective]) {
         let mut order: Vec<usize> = (0..front.len()).collect();
         order.sort_by(|&a, &b| value(a).total_cmp(&value(b)));
         let (first, last) = (order[0], order[order.len() - 1]);
@@ -59,11 +59,13 @@ pub fn spread(points: &[Vec<f64>], front: &[usize], count: usize) -> Vec<usize> 
         let gap = |objective: usize| (points[a][objective] - points[b][objective]) / extents[objective];
         (0..objectives).filter(|&objective| extents[objective] > 0.0).map(|objective| gap(objective).powi(2)).sum()
     };
-    let mut picked: Vec<usize> = front.iter().copied().min_by(|&a, &b| points[a][0].total_cmp(&points[b][0])).into_iter().collect();
+    let mut picked: Vec<usize> =
+        front.iter().copied().min_by(|&a, &b| points[a][0].total_cmp(&points[b][0])).into_iter().collect();
     while picked.len() < count.min(front.len()) {
         let alone = |at: usize| picked.iter().map(|&other| distance(at, other)).fold(f64::INFINITY, f64::min);
         let left = front.iter().copied().filter(|at| !picked.contains(at));
-        let farthest = left.fold(None, |best: Option<usize>, at| if best.is_none_or(|best| alone(at) > alone(best)) { Some(at) } else { best });
+        let farthest = left
+            .fold(None, |best: Option<usize>, at| if best.is_none_or(|best| alone(at) > alone(best)) { Some(at) } else { best });
         picked.extend(farthest);
     }
     picked

@@ -62,7 +62,8 @@ impl Nb201 {
 }
 
 fn genes() -> Vec<Gene> {
-    let gene = |(to, from): &(usize, usize)| Gene { name: format!("{to}<-{from}"), options: OPERATIONS.map(String::from).to_vec() };
+    let gene =
+        |(to, from): &(usize, usize)| Gene { name: format!("{to}<-{from}"), options: OPERATIONS.map(String::from).to_vec() };
     EDGES.iter().map(gene).collect()
 }
 

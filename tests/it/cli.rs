@@ -13,7 +13,7 @@ const RECIPE: &str = r#"
 name = "tiny"
 seed = 3
 threads = 1
-validation = 32
+validation = 64
 data = { kind = "idx", classes = ["a", "b", "c", "d", "e", "f", "g", "h"] }
 space = { kind = "nb201", channels = 4, cells = 1 }
 
@@ -53,7 +53,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
-        place.idx("train", 160, 1);
+        place.idx("train", 320, 1);
         place.idx("t10k", 40, 2);
         place.recipe("recipe.toml", RECIPE);
         place
@@ -71,7 +71,9 @@ impl Place {
     fn idx(&self, part: &str, count: usize, seed: u64) {
         let images = pictures(count, 8, 8, seed);
         let grey: Vec<u8> = images.pixels().chunks(3 * 64).flat_map(|image| image[..64].to_vec()).collect();
-        let header = |magic: u32, sizes: &[u32]| [&[magic], sizes].concat().iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let header = |magic: u32, sizes: &[u32]| {
+            [&[magic], sizes].concat().iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
+        };
         fs::create_dir_all(self.path("data")).unwrap();
         let write = |name: &str, bytes: Vec<u8>| fs::write(self.path("data").join(format!("{part}-{name}")), bytes).unwrap();
         write("images-idx3-ubyte", [header(0x803, &[count as u32, 8, 8]), grey].concat());
@@ -145,9 +147,13 @@ fn a_run_leaves_everything_it_promises_and_the_parts_work_alone() {
         assert!(subnet["accuracy"].as_f64().unwrap() >= 0.0);
     }
     let evaluations = result["search"]["evaluations"].as_array().unwrap();
-    let keys: std::collections::BTreeSet<&str> = evaluations.iter().map(|evaluation| evaluation["key"].as_str().unwrap()).collect();
+    let keys: std::collections::BTreeSet<&str> =
+        evaluations.iter().map(|evaluation| evaluation["key"].as_str().unwrap()).collect();
     assert_eq!(keys.len(), evaluations.len(), "nothing is evaluated twice");
-    assert!(evaluations.iter().all(|evaluation| evaluation["bn"] == "statistics of batches of 256"), "each accuracy says how it was measured");
+    assert!(
+        evaluations.iter().all(|evaluation| evaluation["bn"] == "from batches of 256"),
+        "each accuracy says how it was measured"
+    );
     for file in ["supernet.safetensors", "subnet-1.safetensors", "events.jsonl", "report.html"] {
         assert!(place.path("out").join(file).exists(), "{file}");
     }
@@ -162,13 +168,19 @@ fn a_run_leaves_everything_it_promises_and_the_parts_work_alone() {
     assert!(bytes("again/subnet-1.safetensors") == bytes("out/subnet-1.safetensors"), "retrained alone, the same bytes");
     place.works(&["export", "out/subnet-1.safetensors", "--data", "data", "--out", "again.onnx"]);
     assert!(bytes("again.onnx") == bytes("out/subnet-1.onnx"), "exported alone, the same bytes");
-    contains(&place.works(&["verify", "again.onnx", "out/subnet-1.safetensors", "--data", "data"]), &["agree on 100.00 % of 40 images"]);
+    contains(
+        &place.works(&["verify", "again.onnx", "out/subnet-1.safetensors", "--data", "data"]),
+        &["agree on 100.00 % of 40 images"],
+    );
     place.works(&["export", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "cut.onnx"]);
     let mut tampered = bytes("again.onnx");
     let middle = tampered.len() / 2;
     tampered[middle..middle + 64].iter_mut().for_each(|byte| *byte = 0x3f);
     fs::write(place.path("tampered.onnx"), tampered).unwrap();
-    contains(&place.refused(&["verify", "tampered.onnx", "out/subnet-1.safetensors", "--data", "data"]), &["first node that differs is `"]);
+    contains(
+        &place.refused(&["verify", "tampered.onnx", "out/subnet-1.safetensors", "--data", "data"]),
+        &["first node that differs is `"],
+    );
 }
 
 #[test]
@@ -187,7 +199,8 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
     place.works(&["run", "recipe.toml", "--data", "data", "--out", "whole"]);
     let (mut kills, mut wait) = (0, 150);
     loop {
-        let mut child = place.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            place.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
         wait += 60;
         if child.try_wait().unwrap().is_some() {
@@ -200,7 +213,10 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
     assert!(kills >= 1);
     place.works(&RUN);
     for file in ["supernet.safetensors", "subnet-1.safetensors", "subnet-1.onnx", "subnet-2.onnx", "evaluations.jsonl"] {
-        assert!(fs::read(place.path("out").join(file)).unwrap() == fs::read(place.path("whole").join(file)).unwrap(), "{file} after {kills} kills");
+        assert!(
+            fs::read(place.path("out").join(file)).unwrap() == fs::read(place.path("whole").join(file)).unwrap(),
+            "{file} after {kills} kills"
+        );
     }
 }
 
@@ -208,14 +224,18 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
 fn ctrl_c_leaves_a_checkpoint_and_says_so() {
     let place = Place::new();
     place.recipe("long.toml", &RECIPE.replace("epochs = 8", "epochs = 3000"));
-    let mut child = place.command(&["train", "long.toml", "--data", "data", "--out", "out"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = place
+        .command(&["train", "long.toml", "--data", "data", "--out", "out"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     while !place.path("out/supernet.safetensors").exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let unfinished = place.refused(&["search", "out/supernet.safetensors", "--data", "data", "--out", "search"]);
-    contains(&unfinished, &["training at step", "of 24000", "train it to its end"]);
+    contains(&unfinished, &["training at step", "of 48000", "train it to its end"]);
 }
 
 #[test]
@@ -232,10 +252,16 @@ fn recipes_with_mistakes() {
     contains(&place.refused_recipe("batch = 16", "batch = 0"), &["train.batch: found 0, wanted at least 1"]);
     contains(&place.refused_recipe("\"macs\"]", "\"speed\"]"), &["search.objectives", "\"speed\"", "accuracy"]);
     contains(&place.refused_recipe("limits.macs.max", "limits.flops.max"), &["search.limits.flops", "params"]);
-    contains(&place.refused_recipe("validation = 32", "validation = 160"), &["validation: found 160"]);
+    contains(&place.refused_recipe("validation = 64", "validation = 320"), &["validation: found 320"]);
     contains(&place.refused_recipe("seed = 3", "seed = 3\ndevice = \"cuda:7\""), &["device: found \"cuda:7\"", "\"cpu\""]);
     contains(&place.refused_recipe("[train]", "[train"), &["recipe", "TOML"]);
-    contains(&place.refused_recipe("batch = 16\nrate = 0.1\naugment = { crop = 1", "split = \"9<-0\"\nbatch = 16\nrate = 0.1\naugment = { crop = 1"), &["train.split", "3<-2"]);
+    contains(
+        &place.refused_recipe(
+            "batch = 16\nrate = 0.1\naugment = { crop = 1",
+            "split = \"9<-0\"\nbatch = 16\nrate = 0.1\naugment = { crop = 1",
+        ),
+        &["train.split", "3<-2"],
+    );
     fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
     contains(&place.refused(&["run", "binary.toml", "--data", "data", "--out", "out"]), &["not UTF-8"]);
     contains(&place.refused(&["run", "absent.toml", "--data", "data", "--out", "out"]), &["absent.toml", "No such file"]);
@@ -245,10 +271,53 @@ fn recipes_with_mistakes() {
 #[test]
 fn limits_that_nothing_meets_name_the_nearest() {
     let place = Place::new();
-    contains(&place.refused_recipe("macs.max = 400000", "macs.max = 1000"), &["search.limits.macs", "<= 1000", "nearest reachable is", "|none~0|"]);
+    contains(
+        &place.refused_recipe("macs.max = 400000", "macs.max = 1000"),
+        &["search.limits.macs", "<= 1000", "nearest reachable is", "|none~0|"],
+    );
     contains(&place.refused_recipe("macs.max = 400000", "params.min = 1e9"), &["search.limits.params", ">= 1000000000"]);
-    contains(&place.refused_recipe("macs.max = 400000", "latency_ms.max = 1e-9"), &["search.limits.latency_ms", "nearest reachable is"]);
+    contains(
+        &place.refused_recipe("macs.max = 400000", "latency_ms.max = 1e-9"),
+        &["search.limits.latency_ms", "nearest reachable is"],
+    );
+    // Above the empty network, below everything that reads the image.
+    contains(
+        &place.refused_recipe("macs.max = 400000", "latency_ms.max = 1e-4"),
+        &["search.limits.latency_ms", "skip_connect~0|none~1|none~2|"],
+    );
     assert!(!place.path("changed/supernet.safetensors").exists(), "told before any training");
+}
+
+#[test]
+fn a_limit_that_one_architecture_meets_finds_it() {
+    let place = Place::new();
+    let all = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
+    let message = place.refused_recipe("macs.max = 400000", "macs.min = 1e12");
+    contains(&message, &["nearest reachable is", all]);
+    let greatest = message.split("nearest reachable is ").nth(1).unwrap().split(' ').next().unwrap();
+    let text = RECIPE.replace("macs.max = 400000", &format!("macs.min = {greatest}")).replace("epochs = 8", "epochs = 1");
+    place.recipe("rare.toml", &text);
+    place.works(&["run", "rare.toml", "--data", "data", "--out", "rare"]);
+    assert_eq!(place.json("rare/result.json")["subnets"][0]["arch"], all);
+}
+
+#[test]
+fn remembered_evaluations_are_for_one_supernet_and_whole() {
+    let place = Place::new();
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let search = ["search", "out/supernet.safetensors", "--data", "data", "--out", "search"];
+    place.works(&search);
+    let memory = place.path("search/evaluations.jsonl");
+    let whole = fs::read_to_string(&memory).unwrap();
+    fs::write(&memory, &whole[..whole.len() - 20]).unwrap(); // a crash in the middle of the last line
+    place.works(&search);
+    assert_eq!(fs::read_to_string(&memory).unwrap(), whole);
+    let damaged = whole.replacen("\"params\":", "\"parms\":", 1);
+    fs::write(&memory, &damaged).unwrap();
+    contains(&place.refused(&search), &["evaluations.jsonl: line 2", "wanted an evaluation"]);
+    assert_eq!(fs::read_to_string(&memory).unwrap(), damaged, "what can't be read is left alone");
+    fs::write(&memory, whole.replacen("\"weights\":\"", "\"weights\":\"0", 1)).unwrap();
+    contains(&place.refused(&search), &["another recipe, supernet or data"]);
 }
 
 #[test]
@@ -258,7 +327,7 @@ fn data_with_mistakes() {
     let images = place.path("data/train-images-idx3-ubyte");
     let whole = fs::read(&images).unwrap();
     fs::write(&images, &whole[..1000]).unwrap();
-    contains(&run(), &["train-images-idx3-ubyte", "1000", "10256"]);
+    contains(&run(), &["train-images-idx3-ubyte", "1000", "20496"]);
     fs::write(&images, b"GIF89a, not IDX at all").unwrap();
     contains(&run(), &["train-images-idx3-ubyte", "wanted"]);
     fs::write(&images, &whole).unwrap();
@@ -267,9 +336,9 @@ fn data_with_mistakes() {
     bytes[20] = 8;
     fs::write(&labels, &bytes).unwrap();
     contains(&run(), &["label", "8", "0"]);
-    place.idx("train", 150, 1);
+    place.idx("train", 300, 1);
     fs::write(&images, &whole).unwrap();
-    contains(&run(), &["150", "160"]);
+    contains(&run(), &["300", "320"]);
     fs::remove_dir_all(place.path("data")).unwrap();
     contains(&run(), &["data"]);
 }
@@ -281,7 +350,7 @@ fn earlier_work_is_never_overwritten_by_another_run() {
     let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
     place.recipe("other.toml", &RECIPE.replace("seed = 3", "seed = 4"));
     contains(&place.refused(&["run", "other.toml", "--data", "data", "--out", "out"]), &["another recipe", "empty folder"]);
-    place.idx("train", 168, 9);
+    place.idx("train", 328, 9);
     contains(&place.refused(&RUN), &["another data"]);
     assert!(fs::read(place.path("out/supernet.safetensors")).unwrap() == before);
 }
@@ -290,9 +359,15 @@ fn earlier_work_is_never_overwritten_by_another_run() {
 fn a_loss_that_explodes_keeps_the_last_checkpoint() {
     let place = Place::new();
     // Without norms in the way nothing bounds the classifier: a huge rate and decay drive it to infinity.
-    let message = place.refused_recipe("rate = 0.1\naugment = { crop = 1", "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1");
+    let message = place.refused_recipe(
+        "rate = 0.1\naugment = { crop = 1",
+        "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1",
+    );
     contains(&message, &["loss is", "at step", "on |", "checkpoint before it is kept"]);
-    contains(&place.refused(&["search", "changed/supernet.safetensors", "--data", "data", "--out", "search"]), &["training at step"]);
+    contains(
+        &place.refused(&["search", "changed/supernet.safetensors", "--data", "data", "--out", "search"]),
+        &["training at step"],
+    );
 }
 
 #[test]
@@ -304,7 +379,8 @@ fn places_that_cannot_be_written() {
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
     let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
     place.recipe("wide.toml", &RECIPE.replace("channels = 4", "channels = 40").replace("macs.max = 400000", "macs.min = 0"));
-    let script = format!("trap '' XFSZ; ulimit -f 40; exec '{}' train wide.toml --data data --out full", env!("CARGO_BIN_EXE_supernaut"));
+    let script =
+        format!("trap '' XFSZ; ulimit -f 40; exec '{}' train wide.toml --data data --out full", env!("CARGO_BIN_EXE_supernaut"));
     let output = Command::new("sh").args(["-c", &script]).current_dir(place.folder.path()).output().unwrap();
     contains(&refusal(&output), &["full/supernet.safetensors", "File too large"]);
     let left: Vec<_> = fs::read_dir(place.path("full")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -352,7 +428,10 @@ fn params_rank_the_benchmarks_list_with_637() {
     assert!(rank("params").starts_with("0.637 "), "{}", rank("params"));
     assert!(rank("macs").starts_with("0."), "{}", rank("macs"));
     contains(&place.refused(&["rank", "--score", "parms", "--truth", truth, "--list", list]), &["\"parms\"", "params, macs"]);
-    contains(&place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]), &["cifar10_test"]);
+    contains(
+        &place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]),
+        &["cifar10_test"],
+    );
 }
 
 #[test]
@@ -361,11 +440,27 @@ fn a_score_file_and_a_checkpoint_rank_too() {
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
     let archs = ["none~0|none~1", "skip_connect~0|none~1", "nor_conv_3x3~0|none~1", "avg_pool_3x3~0|nor_conv_1x1~1"]
         .map(|edges| format!("|nor_conv_3x3~0|+|{edges}|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|"));
-    let table = |scores: [f64; 4]| archs.iter().zip(scores).fold("arch,score\n".to_owned(), |text, (arch, score)| format!("{text}{arch},{score}\n"));
+    let table = |scores: [f64; 4]| {
+        archs.iter().zip(scores).fold("arch,score\n".to_owned(), |text, (arch, score)| format!("{text}{arch},{score}\n"))
+    };
     fs::write(place.path("truth.csv"), table([1.0, 2.0, 3.0, 4.0])).unwrap();
     fs::write(place.path("score.csv"), table([1.0, 2.0, 4.0, 3.0])).unwrap();
     fs::write(place.path("list.txt"), archs.join("\n")).unwrap();
-    let rank = |score: &str| place.works(&["rank", "--score", score, "--truth", "truth.csv", "--list", "list.txt", "--column", "score", "--data", "data"]);
+    let rank = |score: &str| {
+        place.works(&[
+            "rank",
+            "--score",
+            score,
+            "--truth",
+            "truth.csv",
+            "--list",
+            "list.txt",
+            "--column",
+            "score",
+            "--data",
+            "data",
+        ])
+    };
     assert!(rank("score.csv").starts_with("0.667 "), "five of six pairs agree: {}", rank("score.csv"));
     contains(&rank("out/supernet.safetensors"), &["tau-b of out/supernet.safetensors against score over 4 architectures"]);
 }

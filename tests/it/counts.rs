@@ -52,12 +52,8 @@ fn closed_form_of_the_counts() {
 
 #[test]
 fn complexity_spans_the_space() {
-    let supernet = Model::supernet(
-        supernaut::space::SpaceConfig::Nb201(Nb201 { cells: 5, ..space() }),
-        task(32, 10),
-        0,
-        Device::Cpu,
-    );
+    let supernet =
+        Model::supernet(supernaut::space::SpaceConfig::Nb201(Nb201 { cells: 5, ..space() }), task(32, 10), 0, Device::Cpu);
     let model = supernet.unwrap();
     let place = ComplexityRange::of(model.graph()).place(model.graph(), &arch([2, 0, 0, 0, 0, 0]));
     assert_eq!((place.least, place.of_path, place.greatest), (72_752, 99_632, 1_524_272));
@@ -127,7 +123,10 @@ fn keys_tell_graphs_apart_as_expressions_do() {
     let sample: Vec<_> = all.step_by(8).collect();
     let keys: Vec<String> = sample.iter().map(|&options| Plan::live(&small, &arch(options)).key()).collect();
     let pairs: BTreeSet<_> = sample.iter().map(|&options| expression(options)).zip(&keys).collect();
-    let distinct = [sample.iter().map(|&options| expression(options)).collect::<BTreeSet<_>>().len(), keys.iter().collect::<BTreeSet<_>>().len()];
+    let distinct = [
+        sample.iter().map(|&options| expression(options)).collect::<BTreeSet<_>>().len(),
+        keys.iter().collect::<BTreeSet<_>>().len(),
+    ];
     assert_eq!(distinct, [pairs.len(), pairs.len()], "equal keys and equal expressions go together");
 }
 

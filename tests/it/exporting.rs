@@ -37,7 +37,9 @@ fn odd_sizes_and_grey_images_export_too() {
 
 #[test]
 fn a_file_that_differs_is_refused_with_the_node_and_never_written() {
-    let arch = small_supernet(0).parse("|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|").unwrap();
+    let arch = small_supernet(0)
+        .parse("|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|")
+        .unwrap();
     let images = device_pictures(30, 8, 4);
     let build = |seed| {
         let model = Model::standalone(small_space(), task(8, 10), arch.clone(), seed, Device::Cpu).unwrap();

@@ -58,7 +58,8 @@ fn imports_go_down_only() {
         if ["lib", "main", "error"].contains(&part) {
             continue;
         }
-        let (_, allowed) = MAY_USE.iter().find(|(known, _)| *known == part).unwrap_or_else(|| panic!("{part} has no row in MAY_USE"));
+        let (_, allowed) =
+            MAY_USE.iter().find(|(known, _)| *known == part).unwrap_or_else(|| panic!("{part} has no row in MAY_USE"));
         for used in code(&text).split("crate::").skip(1) {
             let used = used.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap();
             let is_part = MAY_USE.iter().any(|(known, _)| *known == used);
@@ -75,7 +76,10 @@ fn foreign_libraries_stay_behind_their_module() {
     let only = |word: &str, places: &[&str]| {
         for (path, text) in sources() {
             let name = name(&path);
-            let names = |line: &str| line.match_indices(word).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'));
+            let names = |line: &str| {
+                line.match_indices(word)
+                    .any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
+            };
             let used = code(&text).lines().any(|line| names(line) && !line.trim_start().starts_with("//"));
             assert!(!used || places.iter().any(|place| name.starts_with(place)), "{name} uses {word}");
         }

@@ -118,7 +118,10 @@ fn what_was_never_sampled_stands_still_and_grad_reset_decides_about_the_rest() {
 fn one_group_and_linear_decay_are_plain_sgd_to_the_last_bit() {
     let plain = r#"schedule = { kind = "linear" }, momentum_separation = false"#;
     let text = RECIPE.replace("rate = 0.05", &format!("rate = 0.05, {plain}"));
-    let calr = RECIPE.replace("rate = 0.05", r#"rate = 0.05, schedule = { kind = "complexity", gamma_max = 1.0 }, momentum_separation = false"#);
+    let calr = RECIPE.replace(
+        "rate = 0.05",
+        r#"rate = 0.05, schedule = { kind = "complexity", gamma_max = 1.0 }, momentum_separation = false"#,
+    );
     let weights = |text: &str| {
         let recipe = Arc::new(Recipe::from_toml(text).unwrap());
         let mut trainer = supernet_trainer(&recipe, data(&recipe));
@@ -194,7 +197,10 @@ fn a_damaged_or_foreign_checkpoint_is_refused() {
 
 #[test]
 fn a_network_that_stands_alone_learns_what_can_be_seen() {
-    let text = RECIPE.replace("retrain = { epochs = 1, batch = 8 }", r#"retrain = { epochs = 30, batch = 16, rate = 0.1, augment = { crop = 0 } }"#);
+    let text = RECIPE.replace(
+        "retrain = { epochs = 1, batch = 8 }",
+        r#"retrain = { epochs = 30, batch = 16, rate = 0.1, augment = { crop = 0 } }"#,
+    );
     let recipe = Arc::new(Recipe { validation: 16, ..Recipe::from_toml(&text.replace("channels = 2", "channels = 4")).unwrap() });
     let data = data(&recipe);
     let arch = recipe.space.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_3x3~1|skip_connect~2|").unwrap();

@@ -67,7 +67,12 @@ impl OnnxBuilder {
 
     /// Adds a constant vector of whole numbers.
     pub fn ints(&mut self, name: &str, values: &[i64]) -> ValueId {
-        self.push_tensor(name, DataType::INT64, vec![values.len() as i64], values.iter().flat_map(|value| value.to_le_bytes()).collect());
+        self.push_tensor(
+            name,
+            DataType::INT64,
+            vec![values.len() as i64],
+            values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        );
         name.into()
     }
 
@@ -76,7 +81,13 @@ impl OnnxBuilder {
     }
 
     /// The finished file: input `image` [batch, channels, height, width], output `logits` [batch, classes].
-    pub fn finish(mut self, opset: i64, image: &Shape, logits: (&ValueId, &Shape), metadata: &[(&str, String)]) -> Result<Vec<u8>> {
+    pub fn finish(
+        mut self,
+        opset: i64,
+        image: &Shape,
+        logits: (&ValueId, &Shape),
+        metadata: &[(&str, String)],
+    ) -> Result<Vec<u8>> {
         self.node("Identity", "logits", std::slice::from_ref(logits.0), &[]);
         self.take_identity_out(logits.0);
         let graph = GraphProto {
@@ -87,7 +98,11 @@ impl OnnxBuilder {
             output: vec![value_info("logits", logits.1)],
             ..Default::default()
         };
-        let entry = |(key, value): &(&str, String)| StringStringEntryProto { key: (*key).into(), value: value.clone(), ..Default::default() };
+        let entry = |(key, value): &(&str, String)| StringStringEntryProto {
+            key: (*key).into(),
+            value: value.clone(),
+            ..Default::default()
+        };
         let model = ModelProto {
             // IR 8 goes with opset 17 and is read by every runtime since 2022; newer opsets need a newer IR.
             ir_version: if opset <= 18 { 8 } else { 10 },

@@ -23,7 +23,11 @@ impl Operator for AvgPool {
     fn shape(&self, inputs: &[&Shape]) -> Result<Shape> {
         let [channels, height, width] = inputs[0].image()?;
         if height.min(width) + 2 * self.pad < self.kernel {
-            return Err(Error::invalid("avg_pool", format!("an input of {height}×{width} pixels"), format!("at least {}", self.kernel)));
+            return Err(Error::invalid(
+                "avg_pool",
+                format!("an input of {height}×{width} pixels"),
+                format!("at least {}", self.kernel),
+            ));
         }
         // The last window may hang over the edge, so that an odd size halves to the same as a strided convolution's.
         let out = |size: i64| (size + 2 * self.pad - self.kernel + self.stride - 1) / self.stride + 1;

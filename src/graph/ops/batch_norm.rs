@@ -6,9 +6,9 @@ use serde::Serialize;
 use tch::Tensor;
 
 use super::{Init, NodeTensors, Operator, WeightSpec};
+use crate::Result;
 use crate::graph::onnx::{Attribute, OnnxBuilder, ValueId};
 use crate::graph::{Run, Shape, Statistics};
-use crate::Result;
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize)]

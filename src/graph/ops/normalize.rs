@@ -29,7 +29,11 @@ impl Operator for Normalize {
         let given = self.mean.len().min(self.deviation.len()) as i64;
         if given != channels || self.deviation.iter().any(|&deviation| deviation <= 0.0) {
             let found = format!("{:?} / {:?}", self.mean, self.deviation);
-            return Err(Error::invalid("space.mean / space.deviation", found, format!("{channels} means and positive deviations")));
+            return Err(Error::invalid(
+                "space.mean / space.deviation",
+                found,
+                format!("{channels} means and positive deviations"),
+            ));
         }
         Ok(inputs[0].clone())
     }
@@ -40,7 +44,8 @@ impl Operator for Normalize {
 
     fn forward(&self, run: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let device = inputs[0].device();
-        let normal = (inputs[0] - Self::constant(&self.mean).to_device(device)) / Self::constant(&self.deviation).to_device(device);
+        let normal =
+            (inputs[0] - Self::constant(&self.mean).to_device(device)) / Self::constant(&self.deviation).to_device(device);
         run.store(normal)
     }
 

@@ -15,7 +15,9 @@ pub struct Sum;
 impl Operator for Sum {
     fn shape(&self, inputs: &[&Shape]) -> Result<Shape> {
         match inputs.iter().find(|input| **input != inputs[0]) {
-            Some(other) => Err(Error::invalid("sum", format!("inputs of shape {:?} and {:?}", inputs[0].0, other.0), "one shape")),
+            Some(other) => {
+                Err(Error::invalid("sum", format!("inputs of shape {:?} and {:?}", inputs[0].0, other.0), "one shape"))
+            }
             None => Ok(inputs[0].clone()),
         }
     }

@@ -20,13 +20,13 @@ impl Operator for Zero {
         Ok(self.shape.clone().unwrap_or_else(|| inputs[0].clone()))
     }
 
-    fn forward(&self, _: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
+    fn forward(&self, run: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let mut size = inputs[0].size();
         if let Some(shape) = &self.shape {
             size.truncate(1);
             size.extend(&shape.0);
         }
-        Tensor::zeros(size, (inputs[0].kind(), inputs[0].device()))
+        run.store(Tensor::zeros(size, (inputs[0].kind(), inputs[0].device())))
     }
 
     fn export(&self, onnx: &mut OnnxBuilder, name: &str, _: &[Tensor], inputs: &[ValueId]) -> Result<ValueId> {
@@ -37,7 +37,8 @@ impl Operator for Zero {
         let first = onnx.ints(&format!("{name}.first"), &[0]);
         let batch = onnx.node("Gather", &format!("{name}.batch"), &[size, first], &[]);
         let rest = onnx.ints(&format!("{name}.rest"), &shape.0);
-        let whole = onnx.node("Concat", &format!("{name}.shape"), &[batch, rest], &[super::super::onnx::Attribute::Int("axis", 0)]);
+        let whole =
+            onnx.node("Concat", &format!("{name}.shape"), &[batch, rest], &[super::super::onnx::Attribute::Int("axis", 0)]);
         Ok(onnx.node("ConstantOfShape", name, &[whole], &[]))
     }
 }
