@@ -227,15 +227,15 @@ fn run(args: RunArgs) -> Result<()> {
 fn print_subnets(result: &Value) {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
     println!(
-        "\n{:<10} {:>9} {:>10} {:>13} {:>10} {:>14}  architecture",
+        "\n{:<9} {:>8} {:>9} {:>13} {:>10} {:>13}  architecture",
         "subnet", "params", "MACs", "latency (ms)", "accuracy", "ONNX differs"
     );
     for subnet in result["subnets"].as_array().into_iter().flatten() {
         println!(
-            "{:<10} {:>9} {:>10} {:>13.3} {:>8.2} % {:>14.1e}  {}",
+            "{:<9} {:>8} {:>9} {:>13.3} {:>8.2} % {:>13.1e}  {}",
             subnet["name"].as_str().unwrap_or(""),
-            subnet["params"],
-            subnet["macs"],
+            subnet["params"].to_string(),
+            subnet["macs"].to_string(),
             number(&subnet["latency_ms"]["median"]),
             100.0 * number(&subnet["accuracy"]),
             number(&subnet["verify"]["max_abs_diff"]),
