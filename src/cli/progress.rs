@@ -47,7 +47,8 @@ impl Watch for Progress {
 impl Progress {
     fn finish(&mut self) {
         if let Some(bar) = self.shown.take().and_then(|shown| shown.bar) {
-            bar.finish();
+            // One that was stopped stays where it is.
+            if Some(bar.position()) == bar.length() { bar.finish() } else { bar.abandon() }
         }
     }
 }
@@ -101,7 +102,7 @@ impl Shown {
 
 fn bar(title: &str, event: &Event) -> ProgressBar {
     let style =
-        ProgressStyle::with_template("{prefix:18} {bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}").expect("a valid template");
+        ProgressStyle::with_template("{prefix:18} {bar:30} {pos}/{len}  {per_sec:8}  {eta} left  {msg}").expect("a valid template");
     let bar = ProgressBar::new(event.total).with_style(style).with_prefix(title.to_owned());
     bar.set_position(event.step.saturating_sub(1));
     bar.reset_eta();
