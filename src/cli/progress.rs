@@ -101,8 +101,8 @@ impl Shown {
 }
 
 fn bar(title: &str, event: &Event) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{prefix:18} {bar:30} {pos}/{len}  {per_sec:8}  {eta} left  {msg}").expect("a valid template");
+    let style = ProgressStyle::with_template("{prefix:18} {bar:30} {pos}/{len}  {per_sec:8}  {eta} left  {msg}")
+        .expect("a valid template");
     let bar = ProgressBar::new(event.total).with_style(style).with_prefix(title.to_owned());
     bar.set_position(event.step.saturating_sub(1));
     bar.reset_eta();
