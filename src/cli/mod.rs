@@ -14,7 +14,7 @@ use crate::run::checkpoint;
 use crate::run::evaluate::{chosen, cut_out};
 use crate::run::export;
 use crate::run::job::Cancel;
-use crate::run::project::{Project, RunData, Searched};
+use crate::run::project::{CALIBRATION_IMAGES, Project, RunData, Searched};
 use crate::run::recipe::Recipe;
 use crate::run::report;
 use crate::run::search::Evaluation;
@@ -326,7 +326,7 @@ fn write_onnx(args: ExportArgs) -> Result<()> {
         (None, Some(_)) => saved.model,
         (Some(text), None) => {
             let arch = saved.model.canonical(&saved.model.parse(text)?);
-            cut_out(&saved.model, &arch, &chosen(&data.train, 2000, recipe.seed), recipe.search.batch, recipe.seed)?
+            cut_out(&saved.model, &arch, &chosen(&data.train, CALIBRATION_IMAGES, recipe.seed), recipe.search.batch, recipe.seed)?
         }
         (None, None) => return Err(Error::invalid("--arch", "nothing", "the architecture to cut out of this supernet")),
         (Some(text), Some(_)) => return Err(Error::invalid("--arch", text, "nothing: this checkpoint has one architecture")),

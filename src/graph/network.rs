@@ -74,14 +74,7 @@ impl Network {
     /// The same weights, not copied, with fresh running statistics for the norms of `plan`: for recalibrating one subnet
     /// of a supernet without a trace in it.
     pub fn with_own_statistics(&self, plan: &Plan) -> Self {
-        Self {
-            graph: self.graph.clone(),
-            slots: self.slots.clone(),
-            of_node: self.of_node.clone(),
-            flat: self.flat.shallow_clone(),
-            leaves: self.leaves.iter().map(Tensor::shallow_clone).collect(),
-            buffers: self.fresh_buffers(plan),
-        }
+        Self { buffers: self.fresh_buffers(plan), ..self.shallow_clone() }
     }
 
     /// The same network: what one of the two learns, the other knows.
@@ -101,10 +94,14 @@ impl Network {
 
     /// A copy of the weights in 64-bit floats, without statistics: precise enough to check gradients by differences.
     pub fn in_double(&self) -> Self {
-        let flat = self.flat.to_kind(Kind::Double);
+        self.over(self.flat.to_kind(Kind::Double), HashMap::new())
+    }
+
+    /// The same graph over another flat vector, whose weights are leaves of their own.
+    fn over(&self, flat: Tensor, buffers: HashMap<NodeId, Vec<(String, Tensor)>>) -> Self {
         let leaves = self.slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
-        let (slots, of_node) = (self.slots.clone(), self.of_node.clone());
-        Self { graph: self.graph.clone(), slots, of_node, flat, leaves, buffers: HashMap::new() }
+        let (graph, slots, of_node) = (self.graph.clone(), self.slots.clone(), self.of_node.clone());
+        Self { graph, slots, of_node, flat, leaves, buffers }
     }
 
     fn fresh_buffers(&self, plan: &Plan) -> HashMap<NodeId, Vec<(String, Tensor)>> {
@@ -132,13 +129,11 @@ impl Network {
         if self.device() == Device::Cpu {
             return self.shallow_clone();
         }
-        let flat = self.flat.to_device(Device::Cpu);
-        let leaves = self.slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
         let moved = |buffers: &Vec<(String, Tensor)>| {
             buffers.iter().map(|(name, tensor)| (name.clone(), tensor.to_device(Device::Cpu))).collect()
         };
         let buffers = self.buffers.iter().map(|(&node, buffers)| (node, moved(buffers))).collect();
-        Self { graph: self.graph.clone(), slots: self.slots.clone(), of_node: self.of_node.clone(), flat, leaves, buffers }
+        self.over(self.flat.to_device(Device::Cpu), buffers)
     }
 
     /// What it computes.

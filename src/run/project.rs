@@ -29,7 +29,7 @@ use crate::space::Task;
 use crate::{Error, Result, files};
 
 /// Training images that running statistics are made from where a subnet isn't trained on.
-const CALIBRATION_IMAGES: usize = 2000;
+pub const CALIBRATION_IMAGES: usize = 2000;
 /// Lines of `events.jsonl` for one phase, about.
 const LOGGED: u64 = 200;
 
