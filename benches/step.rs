@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use supernaut::arch::{Arch, stream::stream};
-use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics, channels_last, set_threads};
+use supernaut::graph::{Device, Kernels, Network, Plan, Precision, Run, Statistics, channels_last, set_threads};
 use supernaut::optimizer::{Sgd, SgdConfig};
 use supernaut::run::model::Model;
 use supernaut::run::recipe::TrainConfig;
@@ -20,20 +20,21 @@ use tch::{Kind, Reduction, Tensor};
 struct Variant {
     name: &'static str,
     precision: Precision,
-    planned: bool,
+    kernels: Option<Kernels>,
     channels_last: bool,
 }
 
-const VARIANTS: [Variant; 4] = [
+const VARIANTS: [Variant; 5] = [
+    Variant { name: "fp32, own", precision: Precision::Fp32, kernels: Some(Kernels::Own), channels_last: true },
+    Variant { name: "bf16, own", precision: Precision::Bf16, kernels: Some(Kernels::Own), channels_last: true },
     Variant {
         name: "fp32, planned, channels last (what training does)",
         precision: Precision::Fp32,
-        planned: true,
+        kernels: Some(Kernels::Libtorch),
         channels_last: true,
     },
-    Variant { name: "fp32, planned, NCHW", precision: Precision::Fp32, planned: true, channels_last: false },
-    Variant { name: "fp32, every operation by itself, NCHW", precision: Precision::Fp32, planned: false, channels_last: false },
-    Variant { name: "bf16, planned, channels last", precision: Precision::Bf16, planned: true, channels_last: true },
+    Variant { name: "fp32, planned, NCHW", precision: Precision::Fp32, kernels: Some(Kernels::Libtorch), channels_last: false },
+    Variant { name: "fp32, every operation by itself, NCHW", precision: Precision::Fp32, kernels: None, channels_last: false },
 ];
 
 struct Bench {
@@ -52,7 +53,7 @@ impl Bench {
         let network = Model::supernet(space, task, 0, Device::Cpu).expect("the space is valid").network;
         let places = network.slots().iter().map(|slot| slot.range.clone()).collect();
         let config: SgdConfig = Arc::new(TrainConfig::default()).sgd();
-        let sgd = Sgd::new(config, network.flat(), places, 5);
+        let sgd = Sgd::new(config, network.flat(), places, 5, Kernels::Own);
         let mut noise = stream(0, "bench", 0);
         let bytes: Vec<u8> = (0..64 * 3 * 32 * 32).map(|_| (rand::Rng::next_u32(&mut noise) >> 24) as u8).collect();
         let plain = Tensor::from_data_size(&bytes, &[64, 3, 32, 32], Kind::Uint8).to_kind(Kind::Float) / 255.0;
@@ -64,7 +65,7 @@ impl Bench {
 
     fn step(&mut self, variant: &Variant, index: usize) {
         let (graph, arch) = (self.network.graph(), &self.archs[index]);
-        let plan = if variant.planned { Plan::new(graph, arch) } else { Plan::unplanned(graph, arch) };
+        let plan = variant.kernels.map_or_else(|| Plan::unplanned(graph, arch), |kernels| Plan::with(graph, arch, kernels));
         let run = Run { statistics: Statistics::Batch, precision: variant.precision };
         let logits = plan.run(&self.network, &run, &self.images[usize::from(!variant.channels_last)]);
         let loss = logits.cross_entropy_loss::<Tensor>(&self.labels, None, Reduction::Mean, -100, 0.0);
