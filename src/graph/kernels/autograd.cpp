@@ -6,6 +6,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <atomic>
 #include <exception>
 #include <vector>
 
@@ -49,6 +50,17 @@ Tensor images_like(const Tensor& x, Index channels) {
 template <class Work>
 void spread(Index count, Work work) {
     at::parallel_for(0, count, 1, [&](Index begin, Index end) { work(begin, end, at::get_thread_num()); });
+}
+
+/// The same in pieces of `most` that go to whichever thread is free: for work whose result doesn't depend on who does it.
+/// A core that something else slows down doesn't hold up the others.
+template <class Work>
+void share_out(Index count, Index most, Work work) {
+    std::atomic<Index> next{0};
+    spread(std::min<Index>(at::get_num_threads(), (count + most - 1) / most), [&](Index, Index, int thread) {
+        for (Index begin = next.fetch_add(most); begin < count; begin = next.fetch_add(most))
+            work(begin, std::min(begin + most, count), thread);
+    });
 }
 
 /// Scratch of its own for each thread.
@@ -103,7 +115,7 @@ void convolve_all(const ConvShape& shape, const variable_list& x, const variable
         const Scratch scratch(shape.scratch(), spectrum.scalar_type());
         const auto from = parts<const S>(x);
         const auto to = parts<S>(y);
-        spread(shape.tiles(), [&](Index begin, Index end, int thread) {
+        share_out(shape.tiles(), shape.tiles_at_once(), [&](Index begin, Index end, int thread) {
             convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(thread));
         });
     });
@@ -173,6 +185,9 @@ struct Convolutions : Function<Convolutions> {
         return results;
     }
 };
+
+/// Images that a thread takes at a time.
+constexpr Index images_at_once = 4;
 
 // ---- Joins -----------------------------------------------------------------------------------------------------------
 
@@ -259,7 +274,7 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
         with_type_of(x, [&](auto stored, auto type) {
             using S = decltype(stored);
             using T = decltype(type);
-            spread(shape.batch, [&](Index begin, Index end, int) {
+            share_out(shape.batch, images_at_once, [&](Index begin, Index end, int) {
                 moments<S, T>(shape, data<S>(x), begin, end, sums.data(), squares.data());
             });
         });
@@ -340,7 +355,7 @@ struct Join : Function<Join> {
                 terms[norm.term].shift = shifts.back().data();
             }
             const Scratch scratch(joined.shape.scratch(), computed(tensors[0]));
-            spread(joined.shape.batch, [&](Index begin, Index end, int thread) {
+            share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, int thread) {
                 join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
                      positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(thread));
             });
@@ -395,7 +410,7 @@ struct Join : Function<Join> {
             normed.push_back({data<S>(saved[at]), means[at].data(), products[at].data()});
         if (!is_own) {
             const Scratch scratch(shape.scratch(), computed(gradient));
-            spread(shape.batch, [&](Index begin, Index end, int thread) {
+            share_out(shape.batch, images_at_once, [&](Index begin, Index end, int thread) {
                 join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
                               normed.data(), Index(normed.size()), begin, end, scratch.of<T>(thread));
             });
@@ -431,7 +446,7 @@ struct Join : Function<Join> {
             c[channel] = joined.from_batch ? T(-slope * sum[channel] / count - drift * norm.mean[channel]) : 0;
         }
         const Tensor result = at::empty_like(gradient, layout);
-        spread(shape.batch, [&](Index begin, Index end, int) {
+        share_out(shape.batch, images_at_once, [&](Index begin, Index end, int) {
             norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
         });
         return result;

@@ -123,14 +123,24 @@ struct Winograd {
         g[2 * to] = (u3 + u4 - u1 - u2) / 6 + u[5 * stride];
     }
 
-    /// One of the above along both axes: [from, from] into [to, to].
-    template <int from, int to, class V, class Axis>
-    static void both(Axis axis, const V* values, V* result) {
+    /// One of the above along both axes, of the values that `load(row, column)` gives, to `store(row, column, value)`.
+    template <int from, int to, class V, class Axis, class Load, class Store>
+    static void both(Axis axis, Load load, Store store) {
         V half[to * from];
 #pragma GCC unroll 8
-        for (int column = 0; column < from; ++column) axis(values + column, from, half + column, from);
+        for (int column = 0; column < from; ++column) {
+            V values[from];
 #pragma GCC unroll 8
-        for (int row = 0; row < to; ++row) axis(half + row * from, 1, result + row * to, 1);
+            for (int row = 0; row < from; ++row) values[row] = load(row, column);
+            axis(values, 1, half + column, from);
+        }
+#pragma GCC unroll 8
+        for (int row = 0; row < to; ++row) {
+            V values[to];
+            axis(half + row * from, 1, values, 1);
+#pragma GCC unroll 8
+            for (int column = 0; column < to; ++column) store(row, column, values[column]);
+        }
     }
 };
 
@@ -150,58 +160,74 @@ struct Place {
     }
 };
 
-/// The pixels of a window, of which some may lie outside the image.
-template <int side, class S>
+/// A square of pixels, of which some may lie outside the image.
 struct Window {
-    S* rows[side];  // null outside
-    Index columns[side];  // −1 outside
+    Index image, y, x;  // of the first pixel
+    int side;
+    const ConvShape& shape;
 
-    Window(const ConvShape& shape, S* data, Index channels, const Place& place, Index border) {
-        S* image = data + place.image * shape.height * shape.width * channels;
-        for (int i = 0; i < side; ++i) {
-            const Index y = place.y - border + i, x = place.x - border + i;
-            rows[i] = y >= 0 && y < shape.height ? image + y * shape.width * channels : nullptr;
-            columns[i] = x >= 0 && x < shape.width ? x * channels : -1;
-        }
+    bool is_inside() const { return y >= 0 && x >= 0 && y + side <= shape.height && x + side <= shape.width; }
+    bool is_inside(int row, int column) const {
+        return y + row >= 0 && y + row < shape.height && x + column >= 0 && x + column < shape.width;
     }
-
-    /// The pixel's channels, or null.
-    S* at(int row, int column) const { return rows[row] && columns[column] >= 0 ? rows[row] + columns[column] : nullptr; }
+    /// Position of a pixel's first channel, where there are `channels`.
+    Index at(int row, int column, Index channels) const {
+        return ((image * shape.height + y + row) * shape.width + x + column) * channels;
+    }
 };
 
+/// The window of `side`² pixels with the number `tile`, `border` pixels further up and left.
+Window window_of(const ConvShape& shape, Index tile, int side, int border) {
+    const Place place(shape, tile);
+    return {place.image, place.y - border, place.x - border, side, shape};
+}
+
 /// Tiles that are transformed together, so that what lies between the transforms stays in a cache of `bytes`.
-Index tiles_at_once(const ConvShape& shape, Index bytes) {
+Index tiles_within(const ConvShape& shape, Index bytes) {
     const Index fitting = bytes / (Winograd::positions * (shape.in + shape.out) * Index(sizeof(float)));
     return fitting > 48 ? 48 : fitting < 12 ? 12 : fitting / 6 * 6;
 }
 
 /// The second cache holds what a convolution has in hand.
-Index tiles_to_convolve(const ConvShape& shape) { return tiles_at_once(shape, 288 << 10); }
+Index tiles_to_convolve(const ConvShape& shape) { return tiles_within(shape, 288 << 10); }
 
 /// More at once here: each round reads and writes all of the expanded gradient.
-Index tiles_to_correlate(const ConvShape& shape) { return tiles_at_once(shape, 900 << 10); }
+Index tiles_to_correlate(const ConvShape& shape) { return tiles_within(shape, 900 << 10); }
 
 /// Numbers between two positions: not a power of two, lest they compete for the same lines of a cache.
 Index spacing(Index tiles, Index channels) { return tiles * channels + 16; }
 
 /// Reads windows of `side`×`side` pixels of all parts and writes their transforms to [positions, tile, channels].
-template <int side, class S, class T, class Transform>
-void read(const ConvShape& shape, const Part<const S>* parts, Index channels, Index begin, Index count, Index border, T* to,
-          Index position, Transform transform) {
+template <int side, class S, class T, class Axis>
+void read(const ConvShape& shape, const Part<const S>* parts, Index channels, Index begin, Index count, int border, T* to,
+          Index position, Axis axis) {
+    constexpr int positions_across = Winograd::in;
     for (Index first = 0; first < channels; first += parts->channels, ++parts) {
         for (Index tile = 0; tile < count; ++tile) {
-            const Window<side, const S> window(shape, parts->data, parts->channels, Place(shape, begin + tile), border);
-            T* row = to + tile * channels + first;
+            const Window window = window_of(shape, begin + tile, side, border);
+            const bool is_inside = window.is_inside();
+            const Index down = shape.width * parts->channels, across = parts->channels;
+            const S* corner = parts->data + window.at(0, 0, parts->channels);
+            T* target = to + tile * channels + first;
             for (Index channel = 0; channel < parts->channels; channel += Simd<T>::lanes) {
-                Vec<T> values[side * side], result[Winograd::positions];
-#pragma GCC unroll 36
-                for (int i = 0; i < side * side; ++i) {
-                    const S* pixel = window.at(i / side, i % side);
-                    values[i] = pixel ? Simd<T>::load(pixel + channel) : Vec<T>{};
+                const auto store = [=](int row, int column, Vec<T> value) {
+                    Simd<T>::store(target + (row * positions_across + column) * position + channel, value);
+                };
+                if (is_inside) {
+                    const S* from = corner + channel;
+                    const auto load = [=](int row, int column) { return Simd<T>::load(from + row * down + column * across); };
+                    Winograd::both<side, positions_across, Vec<T>>(axis, load, store);
+                } else {
+                    Vec<T> pixels[side * side];
+                    for (int row = 0; row < side; ++row)
+                        for (int column = 0; column < side; ++column)
+                            pixels[row * side + column] =
+                                window.is_inside(row, column)
+                                    ? Simd<T>::load(corner + channel + row * down + column * across)
+                                    : Vec<T>{};
+                    const auto load = [&pixels](int row, int column) { return pixels[row * side + column]; };
+                    Winograd::both<side, positions_across, Vec<T>>(axis, load, store);
                 }
-                transform(values, result);
-#pragma GCC unroll 36
-                for (int i = 0; i < Winograd::positions; ++i) Simd<T>::store(row + i * position + channel, result[i]);
             }
         }
     }
@@ -209,34 +235,40 @@ void read(const ConvShape& shape, const Part<const S>* parts, Index channels, In
 
 template <class S, class T>
 void read_inputs(const ConvShape& shape, const Part<const S>* x, Index begin, Index count, T* to, Index position) {
-    constexpr int side = Winograd::in;
-    read<side>(shape, x, shape.in, begin, count, Winograd::border, to, position,
-               [](const Vec<T>* d, Vec<T>* t) { Winograd::both<side, side>(WINOGRAD_AXIS(input), d, t); });
+    read<Winograd::in>(shape, x, shape.in, begin, count, Winograd::border, to, position, WINOGRAD_AXIS(input));
 }
 
 template <class S, class T>
 void read_gradients(const ConvShape& shape, const Part<const S>* dy, Index begin, Index count, T* to, Index position) {
-    constexpr int side = Winograd::out;
-    read<side>(shape, dy, shape.out, begin, count, 0, to, position,
-               [](const Vec<T>* y, Vec<T>* z) { Winograd::both<side, Winograd::in>(WINOGRAD_AXIS(gradient), y, z); });
+    read<Winograd::out>(shape, dy, shape.out, begin, count, 0, to, position, WINOGRAD_AXIS(gradient));
 }
 
 /// Reads [positions, tile, channels], transforms and writes to the pixels of all parts.
 template <class S, class T>
 void write_outputs(const ConvShape& shape, const T* from, Index position, Index begin, Index count, const Part<S>* parts) {
-    constexpr int side = Winograd::out;
+    constexpr int side = Winograd::out, positions_across = Winograd::in;
     for (Index first = 0; first < shape.out; first += parts->channels, ++parts) {
         for (Index tile = 0; tile < count; ++tile) {
-            const Window<side, S> window(shape, parts->data, parts->channels, Place(shape, begin + tile), 0);
-            const T* row = from + tile * shape.out + first;
+            const Window window = window_of(shape, begin + tile, side, 0);
+            const bool is_inside = window.is_inside();
+            const Index down = shape.width * parts->channels, across = parts->channels;
+            S* corner = parts->data + window.at(0, 0, parts->channels);
+            const T* source = from + tile * shape.out + first;
             for (Index channel = 0; channel < parts->channels; channel += Simd<T>::lanes) {
-                Vec<T> values[Winograd::positions], result[side * side];
-#pragma GCC unroll 36
-                for (int i = 0; i < Winograd::positions; ++i) values[i] = Simd<T>::load(row + i * position + channel);
-                Winograd::both<Winograd::in, side>(WINOGRAD_AXIS(output), values, result);
-#pragma GCC unroll 16
-                for (int i = 0; i < side * side; ++i)
-                    if (S* pixel = window.at(i / side, i % side)) Simd<T>::store(pixel + channel, result[i]);
+                const auto load = [=](int row, int column) {
+                    return Simd<T>::load(source + (row * positions_across + column) * position + channel);
+                };
+                if (is_inside) {
+                    S* to = corner + channel;
+                    Winograd::both<positions_across, side, Vec<T>>(WINOGRAD_AXIS(output), load,
+                        [=](int row, int column, Vec<T> value) { Simd<T>::store(to + row * down + column * across, value); });
+                } else {
+                    Winograd::both<positions_across, side, Vec<T>>(WINOGRAD_AXIS(output), load,
+                        [&](int row, int column, Vec<T> value) {
+                            if (window.is_inside(row, column))
+                                Simd<T>::store(corner + channel + row * down + column * across, value);
+                        });
+                }
             }
         }
     }
@@ -390,6 +422,8 @@ Index ConvShape::tiles() const {
     return batch * ((height + side - 1) / side) * ((width + side - 1) / side);
 }
 
+Index ConvShape::tiles_at_once() const { return kernel == 3 ? tiles_to_convolve(*this) : 5 * pixels_at_once; }
+
 Index ConvShape::positions() const { return kernel == 3 ? Winograd::positions : 1; }
 
 Index ConvShape::scratch() const {
@@ -406,7 +440,11 @@ void expand(const ConvShape& shape, const T* weights, Index channels, bool adjoi
         return expand_rows<1, 1>(shape, weights, channels, adjoint, to, copy);
     }
     expand_rows<9, 36>(shape, weights, channels, adjoint, to,
-                       [](const Vec<T>* g, Vec<T>* u) { Winograd::both<3, 6>(WINOGRAD_AXIS(expand), g, u); });
+                       [](const Vec<T>* g, Vec<T>* u) {
+        Winograd::both<3, 6, Vec<T>>(
+            WINOGRAD_AXIS(expand), [=](int row, int column) { return g[row * 3 + column]; },
+            [=](int row, int column, Vec<T> value) { u[row * 6 + column] = value; });
+    });
 }
 
 template <class T>
@@ -416,7 +454,11 @@ void collapse(const ConvShape& shape, const T* expanded, Index column, Index cha
         return collapse_rows<1, 1>(shape, expanded + column, channels, weights, copy);
     }
     collapse_rows<9, 36>(shape, expanded + column, channels, weights,
-                         [](const Vec<T>* u, Vec<T>* g) { Winograd::both<6, 3>(WINOGRAD_AXIS(collapse), u, g); });
+                         [](const Vec<T>* u, Vec<T>* g) {
+        Winograd::both<6, 3, Vec<T>>(
+            WINOGRAD_AXIS(collapse), [=](int row, int column) { return u[row * 6 + column]; },
+            [=](int row, int column, Vec<T> value) { g[row * 3 + column] = value; });
+    });
 }
 
 template <class S, class T>

@@ -26,6 +26,8 @@ struct ConvShape {
     Index tiles() const;
     /// Products per tile, for one input and one output channel.
     Index positions() const;
+    /// Tiles that `convolve` does together.
+    Index tiles_at_once() const;
     /// Numbers in the expanded weights.
     Index expanded() const { return positions() * in * out; }
     /// Numbers that `convolve` and `correlate` need as scratch, per thread.

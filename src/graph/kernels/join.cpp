@@ -38,74 +38,60 @@ void add_sums(Index pixels, Values values, Weight weight, double* sums, double* 
     }
 }
 
-/// Pixels of a 3-wide window around `at` that lie in 0…size.
+/// One over the pixels of a 3-wide window around `at` that lie in 0…size.
 template <class T>
-T neighbours(Index at, Index size) {
-    return T(3 - (at == 0) - (at == size - 1));
+T share(Index at, Index size) {
+    return 1 / T(3 - (at == 0) - (at == size - 1));
+}
+
+/// column = the rows of `image` that row `y` of a 3×3 average reads, added up; each with its own share if `adjoint`.
+template <class S, class T>
+void add_rows(const JoinShape& shape, const S* image, Index y, bool adjoint, T* column) {
+    const Index numbers = shape.width * shape.channels;
+    const Index top = y > 0 ? y - 1 : y, bottom = y + 1 < shape.height ? y + 1 : y;
+    const T middle_share = adjoint ? share<T>(y, shape.height) : 1;
+    const T top_share = top == y ? 0 : adjoint ? share<T>(top, shape.height) : 1;
+    const T bottom_share = bottom == y ? 0 : adjoint ? share<T>(bottom, shape.height) : 1;
+    for (Index at = 0; at < numbers; at += Simd<T>::lanes) {
+        const auto row = [=](Index y) { return Simd<T>::load(image + y * numbers + at); };
+        Simd<T>::store(column + at, row(y) * middle_share + row(top) * top_share + row(bottom) * bottom_share);
+    }
 }
 
 /// row += row `y` of the 3×3 average of `image`, or of the adjoint of averaging.
 template <class S, class T>
 void add_pooled(const JoinShape& shape, const S* image, Index y, bool adjoint, T* column, T* row) {
-    constexpr Index lanes = Simd<T>::lanes;
-    const Index channels = shape.channels, numbers = shape.width * channels;
-    const Index top = y > 0 ? y - 1 : 0, bottom = y + 1 < shape.height ? y + 1 : y;
-    for (Index at = 0; at < numbers; at += lanes) {
-        Vec<T> sum{};
-        for (Index from = top; from <= bottom; ++from) {
-            const Vec<T> value = Simd<T>::load(image + from * numbers + at);
-            sum += adjoint ? value / neighbours<T>(from, shape.height) : value;
-        }
-        Simd<T>::store(column + at, adjoint ? sum / neighbours<T>(at / channels, shape.width) : sum);
-    }
+    const Index channels = shape.channels;
+    add_rows(shape, image, y, adjoint, column);
+    const T row_share = adjoint ? 1 : share<T>(y, shape.height);
     for (Index x = 0; x < shape.width; ++x) {
-        const T share = adjoint ? T(1) : 1 / (neighbours<T>(y, shape.height) * neighbours<T>(x, shape.width));
-        for (Index channel = 0; channel < channels; channel += lanes) {
-            const T* middle = column + x * channels + channel;
-            Vec<T> sum = Simd<T>::load(middle);
-            if (x > 0) sum += Simd<T>::load(middle - channels);
-            if (x + 1 < shape.width) sum += Simd<T>::load(middle + channels);
+        const Index left = x > 0 ? x - 1 : x, right = x + 1 < shape.width ? x + 1 : x;
+        const T own = share<T>(x, shape.width);
+        // Forward all three get the share of the pixel that is made, backward each that of the pixel it came from.
+        const T middle_share = own * row_share;
+        const T left_share = left == x ? 0 : adjoint ? share<T>(left, shape.width) : middle_share;
+        const T right_share = right == x ? 0 : adjoint ? share<T>(right, shape.width) : middle_share;
+        for (Index channel = 0; channel < channels; channel += Simd<T>::lanes) {
+            const auto pixel = [=](Index x) { return Simd<T>::load(column + x * channels + channel); };
             T* to = row + x * channels + channel;
-            Simd<T>::store(to, Simd<T>::load(to) + sum * share);
+            Simd<T>::store(to, Simd<T>::load(to) + pixel(x) * middle_share + pixel(left) * left_share + pixel(right) * right_share);
         }
     }
 }
 
-/// row += the term's row that starts at `from` and is the `y`-th of its image.
-template <class S, class T>
-void add_term(const JoinShape& shape, const Term<S, T>& term, Index from, Index y, T* column, T* row) {
-    constexpr Index lanes = Simd<T>::lanes;
-    const Index numbers = shape.width * shape.channels;
-    if (term.form == Form::pooled) return add_pooled(shape, term.data + from - y * numbers, y, false, column, row);
-    if (!term.scale) {
-        for (Index at = 0; at < numbers; at += lanes)
-            Simd<T>::store(row + at, Simd<T>::load(row + at) + Simd<T>::load(term.data + from + at));
-        return;
+/// row = the sum of what is pooled of `images`, whose row `y` starts at `from`; whether there is any.
+template <class S, class T, class Image>
+bool pool_row(const JoinShape& shape, const Image* images, Index count, Index from, Index y, bool adjoint, T* column, T* row) {
+    bool is_any = false;
+    for (Index at = 0; at < count; ++at) {
+        if (images[at].form != Form::pooled) continue;
+        if (!is_any)
+            for (Index number = 0; number < shape.width * shape.channels; number += Simd<T>::lanes)
+                Simd<T>::store(row + number, Vec<T>{});
+        add_pooled(shape, images[at].data + from - y * shape.width * shape.channels, y, adjoint, column, row);
+        is_any = true;
     }
-    for (Index pixel = 0; pixel < numbers; pixel += shape.channels)
-        for (Index channel = 0; channel < shape.channels; channel += lanes) {
-            const Vec<T> value = Simd<T>::load(term.data + from + pixel + channel);
-            const Vec<T> normal = value * Simd<T>::load(term.scale + channel) + Simd<T>::load(term.shift + channel);
-            Simd<T>::store(row + pixel + channel, Simd<T>::load(row + pixel + channel) + normal);
-        }
-}
-
-/// row += what one reader's gradient, row `y` of its image, adds to that of the value.
-template <class S, class T>
-void add_reader(const JoinShape& shape, const Reader<S>& reader, const S* positive, Index from, Index y, T* column, T* row) {
-    constexpr Index lanes = Simd<T>::lanes;
-    const Index numbers = shape.width * shape.channels;
-    if (reader.form == Form::pooled) return add_pooled(shape, reader.gradient + from - y * numbers, y, true, column, row);
-    for (Index at = 0; at < numbers; at += lanes) {
-        Vec<T> value = Simd<T>::load(reader.gradient + from + at);
-        if (reader.form == Form::positive) value = Simd<T>::load(positive + from + at) > 0 ? value : Vec<T>{};
-        Simd<T>::store(row + at, Simd<T>::load(row + at) + value);
-    }
-}
-
-template <class T>
-void clear(T* row, Index numbers) {
-    for (Index at = 0; at < numbers; at += Simd<T>::lanes) Simd<T>::store(row + at, Vec<T>{});
+    return is_any;
 }
 
 }  // namespace
@@ -126,19 +112,24 @@ void moments(const JoinShape& shape, const S* x, Index begin, Index end, double*
 template <class S, class T>
 void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
           T* scratch) {
-    constexpr Index lanes = Simd<T>::lanes;
-    const Index numbers = shape.width * shape.channels;
+    const Index channels = shape.channels, numbers = shape.width * channels;
     T *row = scratch, *column = scratch + numbers;
     for (Index line = begin * shape.height; line < end * shape.height; ++line) {
         const Index from = line * numbers;
-        clear(row, numbers);
-        for (Index term = 0; term < count; ++term) add_term(shape, terms[term], from, line % shape.height, column, row);
-        for (Index at = 0; at < numbers; at += lanes) {
-            const Vec<T> value = Simd<T>::load(row + at);
-            if (sum) Simd<T>::store(sum + from + at, value);
-            // Written so that what is not a number stays so.
-            if (positive) Simd<T>::store(positive + from + at, value < 0 ? Vec<T>{} : value);
-        }
+        const bool is_pooled = pool_row<S>(shape, terms, count, from, line % shape.height, false, column, row);
+        for (Index pixel = 0; pixel < numbers; pixel += channels)
+            for (Index channel = 0; channel < channels; channel += Simd<T>::lanes) {
+                const Index at = pixel + channel;
+                Vec<T> value = is_pooled ? Simd<T>::load(row + at) : Vec<T>{};
+                for (const Term<S, T>* term = terms; term < terms + count; ++term) {
+                    if (term->form == Form::pooled) continue;
+                    const Vec<T> own = Simd<T>::load(term->data + from + at);
+                    value += term->scale ? own * Simd<T>::load(term->scale + channel) + Simd<T>::load(term->shift + channel) : own;
+                }
+                if (sum) Simd<T>::store(sum + from + at, value);
+                // Written so that what is not a number stays so.
+                if (positive) Simd<T>::store(positive + from + at, value < 0 ? Vec<T>{} : value);
+            }
     }
 }
 
@@ -150,10 +141,17 @@ void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count
     T *row = scratch, *column = scratch + numbers;
     for (Index line = begin * shape.height; line < end * shape.height; ++line) {
         const Index from = line * numbers, image = line / shape.height;
-        clear(row, numbers);
-        for (Index reader = 0; reader < count; ++reader)
-            add_reader(shape, readers[reader], positive, from, line % shape.height, column, row);
-        for (Index at = 0; at < numbers; at += lanes) Simd<T>::store(gradient + from + at, Simd<T>::load(row + at));
+        const bool is_pooled = pool_row<S>(shape, readers, count, from, line % shape.height, true, column, row);
+        for (Index at = 0; at < numbers; at += lanes) {
+            Vec<T> plain = is_pooled ? Simd<T>::load(row + at) : Vec<T>{}, masked{};
+            for (const Reader<S>* reader = readers; reader < readers + count; ++reader) {
+                if (reader->form == Form::plain) plain += Simd<T>::load(reader->data + from + at);
+                if (reader->form == Form::positive) masked += Simd<T>::load(reader->data + from + at);
+            }
+            if (positive) plain += Simd<T>::load(positive + from + at) > 0 ? masked : Vec<T>{};
+            Simd<T>::store(row + at, plain);
+            Simd<T>::store(gradient + from + at, plain);
+        }
         for (Index norm = 0; norm < norms; ++norm) {
             for (Index channel = 0; channel < channels; channel += lanes) {
                 const S* data = normed[norm].data + from + channel;

@@ -43,7 +43,7 @@ void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, 
 /// The gradient of a value that was read in some form.
 template <class S>
 struct Reader {
-    const S* gradient;
+    const S* data;
     Form form;
 };
 

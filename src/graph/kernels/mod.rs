@@ -52,7 +52,7 @@ fn cpu_can_run_them() -> bool {
     return true;
 }
 
-/// Whether libtorch multiplies bf16 in hardware here, faster than our kernels do in fp32.
+/// Whether libtorch multiplies bf16 in hardware here, and thus faster than our kernels do in fp32.
 pub(super) fn cpu_multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx512bf16");
