@@ -5,6 +5,7 @@
 pub mod memory;
 pub mod numbers;
 pub mod output;
+pub mod parts;
 pub mod pass;
 pub mod work;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use supernaut::arch::{Arch, stream::stream};
+use supernaut::arch::{Arch, Gene, stream::stream};
 use supernaut::data::{Dataset, Images};
 use supernaut::graph;
 use supernaut::run::images::DeviceImages;
@@ -84,8 +84,13 @@ impl Work {
     /// The architectures that uniform sampling draws in the first `steps` steps.
     pub fn archs(&self, model: &Model, steps: u64) -> Result<Vec<Arch>> {
         let (seed, genes) = (self.recipe()?.seed, model.graph().genes());
-        Ok((0..steps).map(|step| Uniform {}.ask(&Ask { genes, seed, step })).collect())
+        Ok((0..steps).map(|step| draw(genes, seed, step)).collect())
     }
+}
+
+/// The architecture that uniform sampling draws at `step`.
+pub fn draw(genes: &[Gene], seed: u64, step: u64) -> Arch {
+    Uniform {}.ask(&Ask { genes, seed, step })
 }
 
 /// Milliseconds and loss of each of the next `steps` steps.

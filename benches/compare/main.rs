@@ -11,11 +11,17 @@ mod alone;
 #[path = "../common/mod.rs"]
 mod common;
 mod contest;
+mod evaluation;
+mod footprint;
+mod method;
+mod overhead;
 mod report;
 mod rival;
 mod step;
+mod throughput;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use common::Result;
@@ -44,12 +50,24 @@ pub struct Options {
     /// `cpu` or `cuda:N`.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Architectures to evaluate, of those in the list.
+    #[arg(long, default_value_t = 12)]
+    archs: usize,
+    /// Images to evaluate them on.
+    #[arg(long, default_value_t = 1000)]
+    images: usize,
+    /// A file with an architecture on each line; without it 327 are drawn.
+    #[arg(long)]
+    list: Option<PathBuf>,
     /// Only these parts, and no file of results unless --out says where.
     #[arg(long, value_enum, num_args = 1..)]
     only: Vec<Part>,
     /// The file of results.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Prints the memory of our side, for the process that asked.
+    #[arg(long, hide = true)]
+    footprint: bool,
     /// Passed by cargo.
     #[arg(long, hide = true)]
     bench: bool,
@@ -61,6 +79,12 @@ enum Part {
     Agreement,
     Fp32,
     Bf16,
+    Evaluation,
+    Separation,
+    Fair,
+    Overhead,
+    Memory,
+    Throughput,
 }
 
 impl Part {
@@ -69,6 +93,12 @@ impl Part {
             Self::Agreement => agreement::section(options),
             Self::Fp32 => step::fp32(options),
             Self::Bf16 => step::bf16(options),
+            Self::Evaluation => evaluation::section(options),
+            Self::Separation => method::separation(options),
+            Self::Fair => method::fair(options),
+            Self::Overhead => overhead::section(options),
+            Self::Memory => footprint::section(options),
+            Self::Throughput => throughput::section(options),
         }
     }
 }
@@ -93,13 +123,26 @@ impl Options {
     }
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
     supernaut::graph::set_threads(options.threads);
+    if options.footprint {
+        println!("{}", json!(footprint::ours(options)?));
+        return Ok(());
+    }
     report::print_head();
     let mut parts = Map::new();
     for part in options.parts() {
-        let section = part.run(&options)?;
+        let section = part.run(options)?;
         section.print();
         let name = part.to_possible_value().expect("no part is hidden");
         parts.insert(name.get_name().to_owned(), section.json());
