@@ -15,7 +15,7 @@ DESCRIPTION := $(shell sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)
 # The version that the shared library's soname carries: 0.1 of 0.1.0.
 ABI := $(basename $(VERSION))
 
-.PHONY: help setup data build demo test lint header bench install clean
+.PHONY: help setup data build demo test lint header bench curves install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
@@ -62,6 +62,9 @@ header: setup ## write include/supernaut.h anew from the C layer
 bench: setup ## time training and evaluation beside plain PyTorch, into benches/results.json
 	@$(SETUP) bench
 	SUPERNAUT_BENCH_PYTHON="$$($(SETUP) path bench)" $(CARGO) bench --locked --bench compare -- $(ARGS)
+
+curves: setup ## time and memory against batch, cells, channels, candidates, groups, into benches/scaling.json
+	$(CARGO) bench --locked --bench scaling -- $(ARGS)
 
 # What the program and libsupernaut.so load, less what only a linker reads.
 RUNTIME_LIBRARIES = $(filter-out %-cpu/lib/libtorch.so %/libgomp.so, \

@@ -34,13 +34,13 @@ impl Parts {
         let (recipe, model) = (work.recipe()?, work.model()?);
         let images = DeviceImages::new(&pictures(work.images), work.device()?);
         let complexity = ComplexityRange::of(model.graph());
-        let sgd = optimizer(&model, &recipe.train.sgd(), groups);
+        let sgd = optimizer(&model.network, &recipe.train.sgd(), groups);
         let archs = work.archs(&model, steps as u64)?;
         let batch = images.slice(0, work.batch);
         let update = |arch: &Arch| {
             let plan = Plan::new(model.graph(), arch);
             let used = model.network.slots_of(&plan);
-            let gradients = gradients(&model, &plan, &used, &batch);
+            let gradients = gradients(&model.network, &plan, &used, &batch);
             (used, gradients)
         };
         let updates = archs.iter().map(update).collect();

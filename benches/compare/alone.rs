@@ -26,7 +26,7 @@ impl Alone {
     /// On one batch, ready, over and over.
     pub fn new(work: &Work, archs: Vec<Arch>) -> Result<Self> {
         let model = work.model()?;
-        let sgd = optimizer(&model, &work.recipe()?.train.sgd(), 1);
+        let sgd = optimizer(&model.network, &work.recipe()?.train.sgd(), 1);
         let batch = DeviceImages::new(&pictures(work.batch), work.device()?).slice(0, work.batch);
         Ok(Self { model, sgd, batch, archs })
     }
@@ -40,7 +40,7 @@ impl Alone {
     fn step(&mut self, index: usize) {
         let plan = Plan::unplanned(self.model.graph(), &self.archs[index]);
         let used = self.model.network.slots_of(&Plan::new(self.model.graph(), &self.archs[index]));
-        let gradients = gradients(&self.model, &plan, &used, &self.batch);
+        let gradients = gradients(&self.model.network, &plan, &used, &self.batch);
         self.sgd.step(0, 1e-3, &used, &gradients);
         synchronize(self.model.network.device());
     }
