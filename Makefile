@@ -15,11 +15,11 @@ DESCRIPTION := $(shell sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)
 # The version that the shared library's soname carries: 0.1 of 0.1.0.
 ABI := $(basename $(VERSION))
 
-.PHONY: help setup data build demo test lint header bench install clean
+.PHONY: help setup data build demo test lint header bench curves install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
-	@echo 'Variables: CUDA=1 (NVIDIA GPUs), DATA=<folder of the four IDX files>, OUT=$(OUT), PREFIX=$(PREFIX), DESTDIR='
+	@echo 'Variables: CUDA=1 (NVIDIA GPUs), DATA=<folder of the four IDX files>, OUT=$(OUT), PREFIX=$(PREFIX), DESTDIR=, ARGS=<of a benchmark>'
 
 setup: ## fetch libtorch and ONNX Runtime once per user, and point Cargo at them
 	@$(SETUP) libraries $(if $(filter 1,$(CUDA)),--cuda)
@@ -59,8 +59,12 @@ lint: setup ## check the formatting and run clippy
 header: setup ## write include/supernaut.h anew from the C layer
 	UPDATE_EXPECT=1 $(CARGO) test --release --locked header
 
-bench: setup data ## run the benchmarks
-	SUPERNAUT_DEMO_DATA="$(DATA)" $(CARGO) bench --locked
+bench: setup ## time training and evaluation beside plain PyTorch, into benches/results.json
+	@$(SETUP) bench
+	SUPERNAUT_BENCH_PYTHON="$$($(SETUP) path bench)" $(CARGO) bench --locked --bench compare -- $(ARGS)
+
+curves: setup ## time and memory against batch, cells, channels, candidates, groups, into benches/scaling.json
+	$(CARGO) bench --locked --bench scaling -- $(ARGS)
 
 # What the program and libsupernaut.so load, less what only a linker reads.
 RUNTIME_LIBRARIES = $(filter-out %-cpu/lib/libtorch.so %/libgomp.so, \

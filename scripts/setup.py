@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Fetches what a build of supernaut needs and Cargo does not: libtorch, ONNX Runtime and Fashion-MNIST.
+"""Fetches what supernaut needs and Cargo does not get: libtorch, ONNX Runtime, Fashion-MNIST, PyTorch to compare with.
 
     python3 scripts/setup.py libraries [--cuda]    libtorch and ONNX Runtime, and .cargo/config.toml that points at them
     python3 scripts/setup.py data                  Fashion-MNIST, which the demo and the tests train on
-    python3 scripts/setup.py path WHAT             prints where this checkout finds data, libtorch or onnxruntime
+    python3 scripts/setup.py bench                 a Python with PyTorch, which the benchmark compares with
+    python3 scripts/setup.py path WHAT             prints where this checkout finds data, bench, libtorch or onnxruntime
 
 Everything lands in one cache, ${SUPERNAUT_CACHE:-${XDG_CACHE_HOME:-~/.cache}/supernaut}, so that a second checkout
 downloads nothing. Each file fetched is pinned by its SHA-256. A folder of the cache appears under its final name only
@@ -420,6 +421,32 @@ def ensure_data() -> Path:
     return ensure(DATA, f"{DATA} {LAYOUT} {made_of}\n", fill_data)
 
 
+# --- The Python that the benchmark compares with ---------------------------------------------------------------------
+
+BENCH = f"bench-venv-{TORCH}"
+BENCH_REQUIREMENTS = CHECKOUT / "benches" / "compare" / "requirements.txt"
+
+
+def fill_bench(folder: Path, scratch: Path) -> None:
+    """Makes a virtual environment in `folder`. Its python finds its packages also after the folder was renamed."""
+    done = run([sys.executable, "-m", "venv", str(folder)])
+    if done.returncode != 0:
+        raise Failure(f"no virtual environment for PyTorch (Debian: apt install python3-venv): {reason(done.stdout)}")
+    # PyPI's wheel has CUDA with it whatever the machine.
+    with step(f"installing PyTorch {TORCH} for the benchmark, 5 GB"):
+        options = ["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--requirement", str(BENCH_REQUIREMENTS)]
+        environment = {**os.environ, "TMPDIR": str(scratch)}
+        done = run([str(folder / "bin" / "python"), "-m", "pip", "install", *options], env=environment)
+    if done.returncode != 0:
+        raise Failure(f"pip could not install PyTorch {TORCH} for the benchmark: {pip_reason(done.stdout)}")
+
+
+def ensure_bench() -> Path:
+    """Returns the folder of the virtual environment, made if need be."""
+    made_of = hashlib.sha256(f"{sys.version} {BENCH_REQUIREMENTS.read_text()}".encode()).hexdigest()
+    return ensure(BENCH, f"{BENCH} {LAYOUT} {made_of}\n", fill_bench)
+
+
 # --- Commands --------------------------------------------------------------------------------------------------------
 
 
@@ -468,10 +495,17 @@ def set_up_data() -> None:
     print(f"Fashion-MNIST is in {ensure_data()}")
 
 
+def set_up_bench() -> None:
+    """The command `bench`."""
+    print(f"the benchmark's Python is in {ensure_bench()}")
+
+
 def show_path(what: str) -> None:
     """The command `path`."""
     if what == "data":
         print(cache() / DATA)
+    elif what == "bench":
+        print(cache() / BENCH / "bin" / "python")
     else:
         print(configured_path("LIBTORCH" if what == "libtorch" else "SUPERNAUT_ONNXRUNTIME"))
 
@@ -482,8 +516,9 @@ def parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     libraries = commands.add_parser("libraries", help="set up libtorch and ONNX Runtime")
     commands.add_parser("data", help="set up Fashion-MNIST")
+    commands.add_parser("bench", help="set up a Python with PyTorch to compare with")
     path = commands.add_parser("path", help="print where this checkout finds one of them")
-    path.add_argument("what", choices=("data", "libtorch", "onnxruntime"))
+    path.add_argument("what", choices=("data", "bench", "libtorch", "onnxruntime"))
     libraries.add_argument("--cuda", action="store_true", help="the libraries for NVIDIA GPUs")
     return parser.parse_args()
 
@@ -496,6 +531,8 @@ def main() -> None:
             set_up_libraries(arguments.cuda)
         elif arguments.command == "data":
             set_up_data()
+        elif arguments.command == "bench":
+            set_up_bench()
         else:
             show_path(arguments.what)
     except Failure as failure:
