@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use supernaut::arch::Arch;
-use supernaut::graph::Plan;
+use supernaut::graph::{Kernels, Plan};
 use supernaut::optimizer::Sgd;
 use supernaut::run::images::DeviceImages;
 use supernaut::run::job::Event;
@@ -38,7 +38,7 @@ impl Parts {
         let archs = work.archs(&model, steps as u64)?;
         let batch = images.slice(0, work.batch);
         let update = |arch: &Arch| {
-            let plan = Plan::new(model.graph(), arch);
+            let plan = Plan::with(model.graph(), arch, Kernels::fastest(model.network.device()));
             let used = model.network.slots_of(&plan);
             let gradients = gradients(&model.network, &plan, &used, &batch);
             (used, gradients)
@@ -64,12 +64,12 @@ impl Parts {
 
     /// The calls of the path.
     pub fn plan(&self, step: usize) -> Plan {
-        Plan::new(self.model.graph(), self.arch(step))
+        Plan::with(self.model.graph(), self.arch(step), Kernels::fastest(self.model.network.device()))
     }
 
     /// The name of what the path computes; only the search asks for it.
     pub fn key(&self, step: usize) -> String {
-        self.plan(step).key()
+        Plan::live(self.model.graph(), self.arch(step)).key()
     }
 
     /// Cuts and mirrors a batch of images.

@@ -90,7 +90,7 @@ impl Work {
 
 /// The architecture that uniform sampling draws at `step`.
 pub fn draw(genes: &[Gene], seed: u64, step: u64) -> Arch {
-    Uniform {}.ask(&Ask { genes, seed, step })
+    Uniform {}.ask(&Ask { genes, split: None, seed, step }).swap_remove(0)
 }
 
 /// Milliseconds and loss of each of the next `steps` steps.

@@ -121,7 +121,7 @@ impl Sample {
         for (position, arch) in sorted.iter().enumerate() {
             let part = position * count / sorted.len();
             listed[part] += 1.0;
-            distinct[part] += f64::from(u8::from(seen.insert(Plan::new(model.graph(), arch).key())));
+            distinct[part] += f64::from(u8::from(seen.insert(Plan::live(model.graph(), arch).key())));
         }
         let middle = |part: usize| sorted[(2 * part + 1) * sorted.len() / (2 * count)].clone();
         let mut sample = Self { archs: vec![middle(count / 2)], listed: vec![0.0], distinct: vec![0.0] };

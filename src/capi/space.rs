@@ -87,8 +87,8 @@ pub unsafe extern "C" fn snt_space_sample(
 ) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let arch = Uniform {}.ask(&Ask { genes: graph.genes(), seed, step: 0 });
-        copy_text(&config.text(&arch), buffer, capacity, needed)
+        let paths = Uniform {}.ask(&Ask { genes: graph.genes(), split: None, seed, step: 0 });
+        copy_text(&config.text(&paths[0]), buffer, capacity, needed)
     })
 }
 

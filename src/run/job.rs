@@ -30,7 +30,7 @@ pub struct Event {
     /// Learning rate of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<f64>,
-    /// The architecture of the step.
+    /// The architecture of the step; of a training step on several paths all of them, with commas between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
     /// Its accuracy, in search and evaluation.

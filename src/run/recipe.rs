@@ -99,9 +99,9 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Base learning rate η₀.
     pub rate: f64,
-    /// How the rate falls.
+    /// How the rate falls; with several paths a step, how the losses of unlike paths are weighed.
     pub schedule: ScheduleConfig,
-    /// Which path is trained next.
+    /// Which paths are trained next.
     pub sampler: SamplerConfig,
     /// Momentum β.
     pub momentum: f64,

@@ -1,5 +1,6 @@
 //! The training loop: one for supernets and for networks that stand alone, whatever the method.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,7 +32,8 @@ pub struct Trainer {
     images: DeviceImages,
     data_hash: String,
     complexity: ComplexityRange,
-    split: usize,
+    /// The gene whose options are the momentum groups.
+    split: Option<usize>,
     compute: Compute,
     sgd: Sgd,
     step: u64,
@@ -111,9 +113,21 @@ impl Trainer {
         self.images.len().div_ceil(self.config.batch) as u64
     }
 
-    fn path(&self) -> Arch {
-        let ask = Ask { genes: self.model.graph().genes(), seed: self.recipe.seed, step: self.step };
-        self.model.arch.clone().unwrap_or_else(|| self.config.sampler.ask(&ask))
+    /// The paths of this step.
+    fn paths(&self) -> Vec<Arch> {
+        let ask = Ask { genes: self.model.graph().genes(), split: self.split, seed: self.recipe.seed, step: self.step };
+        self.model.arch.clone().map_or_else(|| self.config.sampler.ask(&ask), |arch| vec![arch])
+    }
+
+    /// The rate of this step, and the weight of each path's loss. A path by itself has a rate of its own; several share one,
+    /// and what a schedule makes of each goes into its loss.
+    fn strength(&self, paths: &[Arch]) -> (f64, Vec<f64>) {
+        let (schedule, base, progress) = (&self.config.schedule, self.config.rate, self.step as f64 / self.total() as f64);
+        let factor = |arch: &Arch| schedule.factor(progress, &self.complexity.place(self.model.graph(), arch));
+        match paths.len() > 1 && schedule.tells_paths_apart() {
+            true => (base, paths.iter().map(factor).collect()),
+            false => (base * factor(&paths[0]), vec![1.0; paths.len()]),
+        }
     }
 
     /// The images of this step, changed at random, and their labels.
@@ -129,32 +143,50 @@ impl Trainer {
         self.images.augmented(&self.order.1[start..end], self.config.augment, self.recipe.seed, self.step)
     }
 
-    /// Forward, backward, update. Gives the loss.
-    fn train_step(&mut self, arch: &Arch, rate: f64) -> f64 {
+    /// Forward and backward on one batch for each path in turn, then one update from the sum of the gradients. Gives the
+    /// mean loss.
+    fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> f64 {
         let (images, labels) = self.batch();
+        let (mut losses, mut sum) = (vec![], BTreeMap::new());
+        for (arch, &weight) in paths.iter().zip(weights) {
+            let (loss, slots, gradients) = self.backward(arch, weight, &images, &labels);
+            losses.push(loss);
+            slots.into_iter().zip(gradients).for_each(|(slot, gradient)| add(&mut sum, slot, gradient));
+        }
+        // Read after the last path, so that a GPU is waited for once.
+        let mean = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / paths.len() as f64;
+        if mean.is_finite() {
+            let (slots, gradients): (Vec<usize>, Vec<Tensor>) = sum.into_iter().unzip();
+            self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
+        }
+        mean
+    }
+
+    /// The loss of one path, the weights it uses, and their gradients of `weight` times the loss.
+    fn backward(&self, arch: &Arch, weight: f64, images: &Tensor, labels: &Tensor) -> (Tensor, Vec<usize>, Vec<Tensor>) {
         let plan = Plan::with(self.model.graph(), arch, self.compute.kernels);
         let statistics = match self.model.network.tracks() {
             true => Statistics::Update { momentum: STATISTICS_MOMENTUM },
             false => Statistics::Batch,
         };
         let run = Run { statistics, precision: self.compute.precision };
-        let logits = plan.run(&self.model.network, &run, &images);
-        let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, self.config.label_smoothing);
+        let logits = plan.run(&self.model.network, &run, images);
+        let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, self.config.label_smoothing);
         let slots = self.model.network.slots_of(&plan);
         let leaves: Vec<&Tensor> = slots.iter().map(|&slot| self.model.network.leaf(slot)).collect();
-        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
-        let value = loss.double_value(&[]);
-        if value.is_finite() {
-            self.sgd.step(self.group(arch), rate, &slots, &gradients);
-        }
-        value
+        let gradients = Tensor::run_backward(&[&loss * weight], &leaves, false, false);
+        (loss.detach(), slots, gradients)
     }
 
     fn group(&self, arch: &Arch) -> usize {
-        if self.config.momentum_separation { arch.option(self.split) } else { 0 }
+        self.split.map_or(0, |gene| arch.option(gene))
     }
 
-    fn event(&self, rate: f64, arch: &Arch) -> Event {
+    fn text(&self, paths: &[Arch]) -> String {
+        paths.iter().map(|arch| self.model.space.text(arch)).collect::<Vec<_>>().join(",")
+    }
+
+    fn event(&self, rate: f64, paths: &[Arch]) -> Event {
         Event {
             phase: if self.model.arch.is_some() { "retrain" } else { "train" }.into(),
             step: self.step,
@@ -162,7 +194,7 @@ impl Trainer {
             seconds: self.started.elapsed().as_secs_f64(),
             loss: self.loss,
             rate: Some(rate),
-            arch: self.model.arch.is_none().then(|| self.model.space.text(arch)),
+            arch: self.model.arch.is_none().then(|| self.text(paths)),
             ..Default::default()
         }
     }
@@ -173,12 +205,21 @@ impl Trainer {
     }
 }
 
-/// The gene whose options are the momentum groups, and how many groups there are.
-fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(usize, usize)> {
+/// Adds the gradient of one weight to what other paths gave. Not in place: autograd may have made it of shared memory.
+fn add(sum: &mut BTreeMap<usize, Tensor>, slot: usize, gradient: Tensor) {
+    let total = match sum.remove(&slot) {
+        Some(so_far) => so_far + gradient,
+        None => gradient,
+    };
+    sum.insert(slot, total);
+}
+
+/// The gene whose options are the momentum groups, if any is, and how many groups there are.
+fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(Option<usize>, usize)> {
     let genes = model.graph().genes();
     if !config.momentum_separation {
         return match &config.split {
-            None => Ok((0, 1)),
+            None => Ok((None, 1)),
             Some(name) => Err(Error::invalid("train.split", format!("\"{name}\""), "nothing, or momentum_separation = true")),
         };
     }
@@ -189,7 +230,7 @@ fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(usize,
             Error::invalid("train.split", format!("\"{name}\""), format!("one of {}", names.join(", ")))
         })?,
     };
-    Ok((gene, genes[gene].options.len()))
+    Ok((Some(gene), genes[gene].options.len()))
 }
 
 impl Job for Trainer {
@@ -197,18 +238,17 @@ impl Job for Trainer {
         if self.step >= self.total() {
             return Ok(None);
         }
-        let arch = self.path();
-        let complexity = self.complexity.place(self.model.graph(), &arch);
-        let rate = self.config.rate * self.config.schedule.factor(self.step as f64 / self.total() as f64, &complexity);
-        let loss = self.train_step(&arch, rate);
+        let paths = self.paths();
+        let (rate, weights) = self.strength(&paths);
+        let loss = self.train_step(&paths, &weights, rate);
         if !loss.is_finite() {
-            let text = self.model.space.text(&arch);
+            let text = self.text(&paths);
             let advice = "the checkpoint before it is kept; try a lower rate, or clip";
             return Err(Error::Numeric(format!("loss is {loss} at step {} on {text}; {advice}", self.step)));
         }
         self.loss = Some(loss);
         self.step += 1;
-        Ok(Some(self.event(rate, &arch)))
+        Ok(Some(self.event(rate, &paths)))
     }
 
     fn save(&mut self, path: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Which path is trained next? One file per sampler.
+//! Which paths are trained next? One file per sampler.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,8 @@ use crate::arch::{Arch, Gene};
 pub struct Ask<'a> {
     /// What may be chosen.
     pub genes: &'a [Gene],
+    /// The gene whose options are the momentum groups, where there are groups.
+    pub split: Option<usize>,
     /// Seed of the run; a sampler draws from its `sample` stream at `step`, so it has no state to save.
     pub seed: u64,
     /// Step of the run.
@@ -16,8 +18,9 @@ pub struct Ask<'a> {
 
 /// Chooses the paths of a training step.
 pub trait Sampler: Send {
-    /// The path of step `ask.step`.
-    fn ask(&self, ask: &Ask) -> Arch;
+    /// The paths of step `ask.step`, at least one: one update is made of all of them. They agree on the gene `ask.split`,
+    /// since an update belongs to one momentum group.
+    fn ask(&self, ask: &Ask) -> Vec<Arch>;
 }
 
 /// One row per sampler: its kind in a recipe, its file, its type.
@@ -42,6 +45,8 @@ macro_rules! samplers {
 samplers! {
     /// Every path equally often (SPOS).
     "uniform" => uniform::Uniform,
+    /// Every option of every gene once a step (FairNAS).
+    "fair" => fair::Fair,
 }
 
 impl Default for SamplerConfig {

@@ -12,10 +12,10 @@ use crate::arch::{Arch, stream::stream};
 pub struct Uniform {}
 
 impl Sampler for Uniform {
-    fn ask(&self, ask: &Ask) -> Arch {
+    fn ask(&self, ask: &Ask) -> Vec<Arch> {
         let mut rng = stream(ask.seed, "sample", ask.step);
         let options: Vec<usize> = ask.genes.iter().map(|gene| rng.random_range(0..gene.options.len())).collect();
-        Arch::new(ask.genes, &options).expect("drawn within the options")
+        vec![Arch::new(ask.genes, &options).expect("drawn within the options")]
     }
 }
 
@@ -30,8 +30,8 @@ mod tests {
         let draws = 4000;
         let mut counts = [[0u32; 4]; 20];
         for step in 0..draws {
-            let arch = Uniform {}.ask(&Ask { genes: &genes, seed: 1, step });
-            (0..20).for_each(|gene| counts[gene][arch.option(gene)] += 1);
+            let paths = Uniform {}.ask(&Ask { genes: &genes, split: None, seed: 1, step });
+            (0..20).for_each(|gene| counts[gene][paths[0].option(gene)] += 1);
         }
         // 80 counts; 4σ leaves a chance of 1 in 200 that any of them is out by luck, and the seed is fixed.
         let sigma = (0.1875 / draws as f64).sqrt();

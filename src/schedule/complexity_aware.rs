@@ -38,6 +38,10 @@ impl Schedule for ComplexityAware {
     fn factor(&self, progress: f64, complexity: &Complexity) -> f64 {
         (1.0 - progress).powf(self.exponent(complexity))
     }
+
+    fn tells_paths_apart(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,12 @@ pub struct Complexity {
 pub trait Schedule {
     /// The factor on the base rate after `progress` (0…1) of the run.
     fn factor(&self, progress: f64, complexity: &Complexity) -> f64;
+
+    /// Whether the factor depends on the path. Paths that are trained in one step share its rate, so their factors then
+    /// become weights of their losses.
+    fn tells_paths_apart(&self) -> bool {
+        false
+    }
 }
 
 /// One row per schedule: its kind in a recipe, its file, its type.

@@ -38,7 +38,7 @@ pub fn supernet_of(seed: u64, channels: i64, side: i64) -> Model {
 
 /// `count` architectures drawn uniformly.
 pub fn archs(model: &Model, count: u64) -> Vec<Arch> {
-    (0..count).map(|step| Uniform {}.ask(&Ask { genes: model.graph().genes(), seed: 99, step })).collect()
+    (0..count).flat_map(|step| Uniform {}.ask(&Ask { genes: model.graph().genes(), split: None, seed: 99, step })).collect()
 }
 
 /// Images whose class can be seen: class `k` is bright in column `k`, over noise.

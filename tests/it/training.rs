@@ -1,16 +1,22 @@
 //! Training: what moves, what stands still, and what a checkpoint brings back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use rand::seq::SliceRandom;
 use supernaut::Error;
-use supernaut::graph::Device;
+use supernaut::arch::{Arch, stream::stream};
+use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
 use supernaut::run::checkpoint;
-use supernaut::run::job::Job;
-use supernaut::run::model::Model;
+use supernaut::run::job::{Event, Job};
+use supernaut::run::model::{ComplexityRange, Model};
 use supernaut::run::project::RunData;
 use supernaut::run::recipe::{Recipe, TrainConfig};
 use supernaut::run::trainer::Trainer;
+use supernaut::sampler::{Ask, Fair, Sampler, SamplerConfig};
+use supernaut::schedule::{Complexity, ComplexityAware};
+use tch::Tensor;
 
 use crate::common::dataset;
 
@@ -44,21 +50,26 @@ fn finish(mut trainer: Trainer, path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-#[test]
-fn a_run_resumed_at_any_step_ends_with_the_same_bytes() {
-    let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
+fn check_resume(recipe: &Arc<Recipe>, stops: &[u64]) {
+    let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let whole = finish(supernet_trainer(&recipe, data(&recipe)), &path("whole"));
-    for stop in [0, 1, 7, 8, 15] {
-        let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    let whole = finish(supernet_trainer(recipe, data(recipe)), &path("whole"));
+    for &stop in stops {
+        let mut trainer = supernet_trainer(recipe, data(recipe));
         (0..stop).for_each(|_| _ = trainer.advance().unwrap());
         trainer.save(&path("part")).unwrap();
         drop(trainer);
-        let data = data(&recipe);
+        let data = data(recipe);
         let resumed = Trainer::resume(recipe.clone(), data.train, data.hash, &path("part")).unwrap();
         assert_eq!(resumed.step(), stop);
         assert!(finish(resumed, &path("resumed")) == whole, "stopped at step {stop}");
     }
+}
+
+#[test]
+fn a_run_resumed_at_any_step_ends_with_the_same_bytes() {
+    check_resume(&recipe(|_| ()), &[0, 1, 7, 8, 15]);
+    check_resume(&recipe(|recipe| recipe.train.sampler = SamplerConfig::Fair(Fair {})), &[1, 8]);
 }
 
 #[test]
@@ -135,7 +146,7 @@ fn one_group_and_linear_decay_are_plain_sgd_to_the_last_bit() {
 fn groups_follow_the_operation_on_the_split_edge() {
     let recipe = recipe(|recipe| recipe.train.split = Some("3<-2".into()));
     let mut trainer = supernet_trainer(&recipe, data(&recipe));
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     for _ in 0..6 {
         let event = trainer.advance().unwrap().unwrap();
         used.insert(recipe.space.parse(&event.arch.unwrap()).unwrap().option(5));
@@ -143,8 +154,76 @@ fn groups_follow_the_operation_on_the_split_edge() {
     let folder = tempfile::tempdir().unwrap();
     trainer.save(&folder.path().join("net")).unwrap();
     let saved = checkpoint::load(&folder.path().join("net"), Device::Cpu).unwrap();
-    let rows: std::collections::BTreeSet<usize> = (0..saved.rows.len()).filter(|&row| saved.rows[row].is_some()).collect();
+    let rows: BTreeSet<usize> = (0..saved.rows.len()).filter(|&row| saved.rows[row].is_some()).collect();
     assert_eq!(rows, used);
+}
+
+#[test]
+fn all_paths_of_a_step_are_in_one_group() {
+    let recipe = recipe(|recipe| recipe.train.sampler = SamplerConfig::Fair(Fair {}));
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    for step in 0..3 {
+        let archs = paths(&recipe, &trainer.advance().unwrap().unwrap());
+        let options = |gene| archs.iter().map(|arch| arch.option(gene)).collect::<BTreeSet<_>>().len();
+        let mut widths: Vec<usize> = (0..6).map(options).collect();
+        widths.sort_unstable();
+        assert_eq!(widths, [1, 5, 5, 5, 5, 5], "step {step}");
+    }
+}
+
+/// The paths of a training event.
+fn paths(recipe: &Recipe, event: &Event) -> Vec<Arch> {
+    event.arch.as_ref().unwrap().split(',').map(|text| recipe.space.parse(text).unwrap()).collect()
+}
+
+/// Adds `weight` times the gradient of the loss of `arch` to `sum`, and gives the loss.
+fn add_gradient(network: &Network, arch: &Arch, weight: f64, (images, labels): &(Tensor, Tensor), sum: &Tensor) -> f64 {
+    let plan = Plan::new(network.graph(), arch);
+    let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+    let loss = plan.run(network, &run, images).cross_entropy_for_logits(labels);
+    let slots = network.slots_of(&plan);
+    let leaves: Vec<&Tensor> = slots.iter().map(|&slot| network.leaf(slot)).collect();
+    for (slot, gradient) in slots.iter().zip(Tensor::run_backward(&[&loss], &leaves, false, false)) {
+        let range = &network.slots()[*slot].range;
+        let _ = sum.narrow(0, range.start, range.end - range.start).g_add_(&(gradient.reshape(-1) * weight));
+    }
+    loss.double_value(&[])
+}
+
+/// Whether the second of two steps on all images, without momentum, decay and clip, moves the weights by `rate` times the
+/// sum of the paths' gradients, each times its weight; and whether the event says so.
+fn check_sum(schedule: &str, rate: f64, weight: impl Fn(&Complexity) -> f64) {
+    let plain = "batch = 64, momentum = 0.0, nesterov = false, weight_decay = 0.0, clip = 0.0, augment = { crop = 0 }";
+    let train = format!("{plain}, rate = 0.05, momentum_separation = false, sampler = {{ kind = \"fair\" }}, {schedule}");
+    let text = RECIPE.replace("batch = 8, rate = 0.05, augment = { crop = 1, flip = true }", &train);
+    let recipe = Arc::new(Recipe::from_toml(&text).unwrap());
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    trainer.advance().unwrap();
+    let network = trainer.model().network.shallow_clone();
+    let archs = Fair {}.ask(&Ask { genes: network.graph().genes(), split: None, seed: recipe.seed, step: 1 });
+    let mut order: Vec<i64> = (0..64).collect();
+    order.shuffle(&mut stream(recipe.seed, "shuffle", 1)); // the step's order, so that every ReLU rounds to the same side
+    let images = data(&recipe).train.gather(&order);
+    let (range, sum, before) = (ComplexityRange::of(network.graph()), network.flat().zeros_like(), network.flat().copy());
+    let loss = |arch| add_gradient(&network, arch, weight(&range.place(network.graph(), arch)), &images, &sum);
+    let mean = archs.iter().map(loss).sum::<f64>() / 5.0;
+    let event = trainer.advance().unwrap().unwrap();
+    assert_eq!((paths(&recipe, &event), event.rate), (archs, Some(rate)));
+    assert!((event.loss.unwrap() / mean - 1.0).abs() < 1e-6, "{:?}, wanted {mean}", event.loss);
+    let moved = (before - network.flat()) / rate;
+    let (gap, size) = ((&moved - &sum).abs().max().double_value(&[]), sum.abs().max().double_value(&[]));
+    assert!(gap < 1e-4 * size, "{schedule}: off by {gap} of {size}");
+}
+
+#[test]
+fn one_update_is_made_of_the_sum_of_the_paths_gradients() {
+    check_sum(r#"schedule = { kind = "linear" }"#, 0.025, |_| 1.0);
+}
+
+#[test]
+fn with_several_paths_calr_weighs_the_losses_and_leaves_the_rate() {
+    let gamma = |complexity: &Complexity| ComplexityAware { gamma_max: 2.0 }.exponent(complexity);
+    check_sum(r#"schedule = { kind = "complexity", gamma_max = 2.0 }"#, 0.05, |complexity| 0.5f64.powf(gamma(complexity)));
 }
 
 #[test]
