@@ -36,6 +36,7 @@ pub mod data;
 mod error;
 mod files;
 pub mod graph;
+mod hash;
 pub mod optimizer;
 pub mod rank;
 pub mod run;

@@ -77,7 +77,7 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
         let first = by_us.len();
         for arch in &archs[range] {
             // A job of its own for each, since a job remembers what it has judged.
-            let mut job = Evaluate::new(&recipe, model.shallow_clone(), vec![arch.clone()], &ours, &ours);
+            let mut job = Evaluate::new(&recipe, model.shallow_clone(), vec![arch.clone()], &ours, &ours)?;
             let (ms, done) = timed(|| job.advance());
             done?;
             by_us.push(Judged { ms, correct: (job.accuracies()[0] * ours.len() as f64).round() });

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::hash::hex;
 
 pub use cifar10::Cifar10;
 pub use idx::Idx;
@@ -80,7 +81,7 @@ impl Dataset {
             hasher.update((name.len() as u64).to_le_bytes());
             hasher.update(name);
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hasher.finalize())
     }
 
     /// Splits `train` into (train, validation), the latter of `count` images drawn by `seed`; both keep their order.

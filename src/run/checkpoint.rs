@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::model::Model;
 use super::recipe::Recipe;
+use crate::hash::hex;
 use crate::space::{SpaceConfig, Task};
 use crate::{Error, Result, files};
 
@@ -180,7 +181,7 @@ fn checksum<'a>(manifest: &Manifest, tensors: impl Iterator<Item = (&'a str, &'a
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hasher.finalize())
 }
 
 /// Reads the manifest alone, unchecked against the tensors.

@@ -1,13 +1,13 @@
 //! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last.
 
 use rand::RngExt;
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::recipe::Augment;
 use crate::arch::stream::stream;
 use crate::data::Images;
 use crate::graph::channels_last;
+use crate::hash::sha256;
 
 /// Labelled images on a device.
 pub struct DeviceImages {
@@ -39,8 +39,8 @@ impl DeviceImages {
     pub fn hash(&self) -> String {
         let bytes =
             |tensor: &Tensor| Vec::<u8>::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Uint8).contiguous().view(-1));
-        let digest = [&self.pixels, &self.labels].map(|tensor| bytes(tensor).expect("a flat tensor of bytes"));
-        Sha256::digest(digest.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+        let parts = [&self.pixels, &self.labels].map(|tensor| bytes(tensor).expect("a flat tensor of bytes"));
+        sha256(parts.concat())
     }
 
     /// The same images, not copied.

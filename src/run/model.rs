@@ -1,11 +1,11 @@
 //! A network together with what it is: its space, its task, and the one architecture it has if it stands alone.
 
-use sha2::{Digest, Sha256};
 use tch::Device;
 
 use crate::Result;
 use crate::arch::{Arch, Cost};
 use crate::graph::{Graph, Network, Plan};
+use crate::hash::sha256;
 use crate::schedule::Complexity;
 use crate::space::{Norm, SpaceConfig, Task, canonical};
 
@@ -70,7 +70,7 @@ impl Model {
 /// SHA-256 of a graph's description.
 pub fn graph_hash(graph: &Graph) -> String {
     let json = serde_json::to_vec(graph).expect("a graph is plain data");
-    Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(json)
 }
 
 /// How complex the paths of a graph are.

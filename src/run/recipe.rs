@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::arch::Metric;
 use crate::data::Source;
 use crate::graph::{Compute, Device, Kernels, Precision, onnx};
+use crate::hash::sha256;
 use crate::optimizer::{GradReset, SgdConfig};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
@@ -501,7 +501,7 @@ impl Recipe {
         if let Some(data) = json.get_mut("data").and_then(|data| data.as_object_mut()) {
             data.remove("path");
         }
-        hex_digest(json.to_string().as_bytes())
+        sha256(json.to_string())
     }
 
     /// The folder of the images: `given`, or else the recipe's own, relative to the current folder.
@@ -510,11 +510,6 @@ impl Recipe {
         let missing = || Error::invalid("data.path", "nothing", "the folder of the images, here or with --data");
         given.map(Path::to_owned).or(own).ok_or_else(missing)
     }
-}
-
-/// SHA-256 as 64 hexadecimal digits.
-pub fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads JSON `text` into `T`, with the path of the offending key in the error; `what` names the whole.
