@@ -9,6 +9,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::graph::Kernels;
+use crate::graph::kernels::{self, SgdStep};
+
 /// What a gradient is before a step: it decides whether weights that this step's path doesn't use move all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,7 +43,7 @@ pub struct Sgd {
     config: SgdConfig,
     weights: Tensor,
     places: Vec<Range<i64>>,
-    gradient: Tensor,
+    kernels: Kernels,
     rows: Vec<Option<Tensor>>,
     touched: Vec<bool>,
 }
@@ -48,43 +51,69 @@ pub struct Sgd {
 impl Sgd {
     /// An optimiser of the flat vector `weights`, in which weight `i` lies at `places[i]` (ascending), with `groups`
     /// momentum rows. A row takes memory once its group is first stepped.
-    pub fn new(config: SgdConfig, weights: &Tensor, places: Vec<Range<i64>>, groups: usize) -> Self {
+    pub fn new(config: SgdConfig, weights: &Tensor, places: Vec<Range<i64>>, groups: usize, kernels: Kernels) -> Self {
         let (rows, touched) = ((0..groups).map(|_| None).collect(), vec![false; places.len()]);
-        Self { config, weights: weights.detach(), places, gradient: weights.detach().zeros_like(), rows, touched }
+        Self { config, weights: weights.detach(), places, kernels, rows, touched }
     }
 
     /// One step of `group` at rate `rate`, from the gradients of the weights numbered `used`.
     pub fn step(&mut self, group: usize, rate: f64, used: &[usize], gradients: &[Tensor]) {
+        used.iter().for_each(|&weight| self.touched[weight] = true);
+        let moving = match self.config.grad_reset {
+            GradReset::Zero => self.touched.clone(),
+            GradReset::None => flags(used, self.touched.len()),
+        };
         tch::no_grad(|| {
-            self.collect(used, gradients);
-            self.clip();
-            let row = self.rows[group].get_or_insert_with(|| self.weights.zeros_like());
-            let moving = match self.config.grad_reset {
-                GradReset::Zero => self.touched.clone(),
-                GradReset::None => flags(used, self.touched.len()),
-            };
-            for range in joined(&self.places, &moving) {
-                let part = |tensor: &Tensor| tensor.narrow(0, range.start, range.end - range.start);
-                update(&self.config, rate, &mut part(&self.weights), &mut part(row), part(&self.gradient));
+            self.rows[group].get_or_insert_with(|| self.weights.zeros_like());
+            match self.kernels {
+                Kernels::Own => self.step_in_place(group, rate, &moving, used, gradients),
+                Kernels::Libtorch => self.step_by_tensors(group, rate, &moving, used, gradients),
             }
         });
     }
 
-    fn collect(&mut self, used: &[usize], gradients: &[Tensor]) {
-        let _ = self.gradient.zero_();
-        for (&weight, gradient) in used.iter().zip(gradients) {
-            let range = &self.places[weight];
-            let place = self.gradient.narrow(0, range.start, range.end - range.start);
-            place.view(gradient.size().as_slice()).copy_(gradient);
-            self.touched[weight] = true;
+    /// One pass over the moving weights and their momentum; the gradients stay where they are.
+    fn step_in_place(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) {
+        let mut of_weight: Vec<Option<&Tensor>> = vec![None; self.places.len()];
+        used.iter().zip(gradients).for_each(|(&weight, gradient)| of_weight[weight] = Some(gradient));
+        let moving = || (0..moving.len()).filter(|&weight| moving[weight]);
+        let starts: Vec<i64> = moving().map(|weight| self.places[weight].start).collect();
+        let ends: Vec<i64> = moving().map(|weight| self.places[weight].end).collect();
+        let slices: Vec<Option<&Tensor>> = moving().map(|weight| of_weight[weight]).collect();
+        let SgdConfig { momentum, nesterov, weight_decay, clip, .. } = self.config;
+        let (momentum, decay) = (momentum as f32, weight_decay as f32);
+        let step = SgdStep { rate: rate as f32, momentum, decay, scale: 1.0, nesterov };
+        let row = self.rows[group].as_ref().expect("made before");
+        kernels::sgd([&self.weights, row], [&starts, &ends], &slices, &step, clip);
+    }
+
+    /// The same as a handful of calls whatever the network, which is what a GPU wants.
+    fn step_by_tensors(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) {
+        let mut gradient = self.collected(used, gradients);
+        self.clip(&mut gradient);
+        let row = self.rows[group].as_mut().expect("made before");
+        for range in joined(&self.places, moving) {
+            let part = |tensor: &Tensor| tensor.narrow(0, range.start, range.end - range.start);
+            update(&self.config, rate, &mut part(&self.weights), &mut part(row), part(&gradient));
         }
     }
 
+    /// The gradients as one flat vector.
+    fn collected(&self, used: &[usize], gradients: &[Tensor]) -> Tensor {
+        let flat = self.weights.zeros_like();
+        for (&weight, gradient) in used.iter().zip(gradients) {
+            let range = &self.places[weight];
+            let place = flat.narrow(0, range.start, range.end - range.start);
+            place.view(gradient.size().as_slice()).copy_(gradient);
+        }
+        flat
+    }
+
     /// Scales the gradient so that its norm is at most the limit; the norm never leaves the device.
-    fn clip(&mut self) {
+    fn clip(&self, gradient: &mut Tensor) {
         if self.config.clip > 0.0 {
-            let scale = (self.config.clip / (self.gradient.norm() + 1e-6)).clamp_max(1.0);
-            let _ = self.gradient.g_mul_(&scale);
+            let scale = (self.config.clip / (gradient.norm() + 1e-6)).clamp_max(1.0);
+            let _ = gradient.g_mul_(&scale);
         }
     }
 
@@ -140,13 +169,22 @@ mod tests {
         std::iter::once(0..1).collect()
     }
 
+    /// Both ways to compute a step, which must agree.
+    const KERNELS: [Kernels; 2] = [Kernels::Own, Kernels::Libtorch];
+
     const PLAIN: SgdConfig =
         SgdConfig { momentum: 0.9, nesterov: true, weight_decay: 0.0, clip: 0.0, grad_reset: GradReset::Zero };
 
     /// One scalar weight that starts at 1; gives its value after each (group, gradient, rate). `None`: not sampled.
     fn path(config: &SgdConfig, groups: usize, steps: &[(usize, Option<f32>, f64)]) -> Vec<f64> {
+        let [own, libtorch] = KERNELS.map(|kernels| path_with(kernels, config, groups, steps));
+        check(&own, &libtorch);
+        own
+    }
+
+    fn path_with(kernels: Kernels, config: &SgdConfig, groups: usize, steps: &[(usize, Option<f32>, f64)]) -> Vec<f64> {
         let weight = Tensor::from_slice(&[1.0f32]);
-        let mut sgd = Sgd::new(config.clone(), &weight, place(), groups);
+        let mut sgd = Sgd::new(config.clone(), &weight, place(), groups, kernels);
         let step = |&(group, gradient, rate): &(usize, Option<f32>, f64)| {
             let gradients: Vec<Tensor> = gradient.iter().map(|&gradient| Tensor::from_slice(&[gradient])).collect();
             sgd.step(group, rate, if gradient.is_some() { &[0] } else { &[] }, &gradients);
@@ -193,18 +231,38 @@ mod tests {
 
     #[test]
     fn clipping_bounds_the_norm_of_the_whole_gradient() {
-        let weights = Tensor::from_slice(&[0.0f32, 0.0]);
-        let config = SgdConfig { momentum: 0.0, clip: 5.0, ..PLAIN };
-        let mut sgd = Sgd::new(config, &weights, vec![0..1, 1..2], 1);
-        sgd.step(0, 1.0, &[0, 1], &[Tensor::from_slice(&[30.0f32]), Tensor::from_slice(&[40.0f32])]);
-        check(&[weights.double_value(&[0]), weights.double_value(&[1])], &[-3.0, -4.0]);
+        for kernels in KERNELS {
+            let weights = Tensor::from_slice(&[0.0f32, 0.0]);
+            let config = SgdConfig { momentum: 0.0, clip: 5.0, ..PLAIN };
+            let mut sgd = Sgd::new(config, &weights, vec![0..1, 1..2], 1, kernels);
+            sgd.step(0, 1.0, &[0, 1], &[Tensor::from_slice(&[30.0f32]), Tensor::from_slice(&[40.0f32])]);
+            check(&[weights.double_value(&[0]), weights.double_value(&[1])], &[-3.0, -4.0]);
+        }
     }
 
     #[test]
     fn a_row_is_allocated_when_its_group_is_first_stepped() {
         let weight = Tensor::from_slice(&[1.0f32]);
-        let mut sgd = Sgd::new(PLAIN, &weight, place(), 3);
+        let mut sgd = Sgd::new(PLAIN, &weight, place(), 3, Kernels::Own);
         sgd.step(1, 0.1, &[0], &[Tensor::from_slice(&[1.0f32])]);
         assert_eq!(sgd.rows().iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+    }
+
+    #[test]
+    fn both_ways_agree_on_long_vectors() {
+        let places: Vec<Range<i64>> = [0..5, 5..20_000, 20_000..20_001, 20_001..60_003].into();
+        let config = SgdConfig { weight_decay: 0.01, clip: 1.0, ..PLAIN };
+        let gradient = |weight: usize| {
+            (Tensor::arange(places[weight].end - places[weight].start, (tch::Kind::Float, tch::Device::Cpu)) * 1e-3).sin()
+        };
+        let [own, libtorch] = KERNELS.map(|kernels| {
+            let weights = (Tensor::arange(60_003, (tch::Kind::Float, tch::Device::Cpu)) * 1e-2).cos();
+            let mut sgd = Sgd::new(config.clone(), &weights, places.clone(), 2, kernels);
+            for (group, used) in [(0, vec![1, 3]), (1, vec![0, 2]), (0, vec![1])] {
+                sgd.step(group, 0.1, &used, &used.iter().map(|&weight| gradient(weight)).collect::<Vec<_>>());
+            }
+            weights
+        });
+        assert!((own - libtorch).abs().max().double_value(&[]) < 1e-6);
     }
 }

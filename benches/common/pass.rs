@@ -1,13 +1,13 @@
 //! The pieces of a training step by hand, for what the training loop itself doesn't show.
 
-use supernaut::graph::{Network, Plan, Precision, Run, Statistics};
+use supernaut::graph::{Kernels, Network, Plan, Precision, Run, Statistics};
 use supernaut::optimizer::{Sgd, SgdConfig};
 use tch::{Reduction, Tensor};
 
 /// The optimiser of a training loop over the weights of `network`.
-pub fn optimizer(network: &Network, config: &SgdConfig, groups: usize) -> Sgd {
+pub fn optimizer(network: &Network, config: &SgdConfig, groups: usize, kernels: Kernels) -> Sgd {
     let places = network.slots().iter().map(|slot| slot.range.clone()).collect();
-    Sgd::new(config.clone(), network.flat(), places, groups)
+    Sgd::new(config.clone(), network.flat(), places, groups, kernels)
 }
 
 /// Gradients of the weights `used` for the mean loss of a batch, run as `plan` says in fp32.

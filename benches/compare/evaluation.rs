@@ -77,7 +77,7 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
         let first = by_us.len();
         for arch in &archs[range] {
             // A job of its own for each, since a job remembers what it has judged.
-            let mut job = Evaluate::new(&recipe, model.shallow_clone(), vec![arch.clone()], &ours, &ours);
+            let mut job = Evaluate::new(&recipe, model.shallow_clone(), vec![arch.clone()], &ours, &ours)?;
             let (ms, done) = timed(|| job.advance());
             done?;
             by_us.push(Judged { ms, correct: (job.accuracies()[0] * ours.len() as f64).round() });
@@ -121,7 +121,7 @@ impl Sample {
         for (position, arch) in sorted.iter().enumerate() {
             let part = position * count / sorted.len();
             listed[part] += 1.0;
-            distinct[part] += f64::from(u8::from(seen.insert(Plan::new(model.graph(), arch).key())));
+            distinct[part] += f64::from(u8::from(seen.insert(Plan::live(model.graph(), arch).key())));
         }
         let middle = |part: usize| sorted[(2 * part + 1) * sorted.len() / (2 * count)].clone();
         let mut sample = Self { archs: vec![middle(count / 2)], listed: vec![0.0], distinct: vec![0.0] };

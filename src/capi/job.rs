@@ -573,7 +573,7 @@ pub unsafe extern "C" fn snt_evaluate_start(
             Ok(Entry { arch: saved.model.space.text(arch), figures })
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
-        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data.validation, &data.train);
+        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data.validation, &data.train)?;
         Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }

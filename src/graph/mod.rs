@@ -1,6 +1,9 @@
 //! A space is a graph with choices. One definition of a network, read in many ways: it is counted, trained, evaluated,
 //! sliced and exported through the [`Plan`] of an architecture.
 
+mod fuse;
+#[allow(unsafe_code)] // calls into C++
+pub mod kernels;
 mod network;
 pub mod onnx;
 pub mod ops;
@@ -9,10 +12,11 @@ mod run;
 
 use serde::Serialize;
 
+pub use kernels::Kernels;
 pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};
-pub use plan::{Plan, PlanStep, Value};
-pub use run::{Device, Precision, Run, Statistics, channels_last, device, set_threads};
+pub use plan::{Call, Plan, PlanStep, Term, Value};
+pub use run::{Compute, Device, Precision, Run, Statistics, channels_last, device, set_threads};
 
 use crate::arch::{Arch, Cost, Gene};
 use crate::{Error, Result};
@@ -107,6 +111,14 @@ impl Graph {
             node = options[arch.option(*gene)];
         }
         node
+    }
+
+    /// Channels of the image that `node` reads.
+    fn in_channels(&self, node: NodeId) -> i64 {
+        match &self.nodes[node] {
+            Node::Op { inputs, .. } => self.shapes[inputs[0]].0[0],
+            _ => 0,
+        }
     }
 
     pub(crate) fn input_shapes(&self, inputs: &[NodeId]) -> Vec<&Shape> {

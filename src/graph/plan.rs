@@ -2,33 +2,61 @@
 //!
 //! Passes, in order: *resolve* (choices, identities, zeros), *sweep* (what nothing living reads), *share* (a call made twice with the same inputs and
 //! no own weights is made once: the ReLU that three convolutions read), *merge* (sibling convolutions on one input, and
-//! the norms behind them, become one call each, split afterwards). Each pass maps a plan to a plan that computes the same.
+//! the norms behind them, become one call each, split afterwards) or, for our own kernels, *fuse* (see `fuse.rs`). Each
+//! pass maps a plan to a plan that computes the same.
 
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use super::ops::{self, NodeTensors, Op};
-use super::{Graph, Network, Node, NodeId, Run, Shape};
+use super::kernels::{self, Form, Kernels, NormSettings, Summand};
+use super::ops::{self, BatchNorm, NodeTensors, Op};
+use super::{Graph, Network, Node, NodeId, Run, Shape, Statistics};
 use crate::arch::{Arch, Cost};
 
 /// A value within a plan; 0 is the input.
 pub type Value = usize;
 
+/// What a step calls.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// An operator.
+    Op(Op),
+    /// One operator for several siblings, whose results are the channels of its own: so many each.
+    Merged(Op, Vec<i64>),
+    /// Convolutions of one input, one per member, by our own kernels.
+    Convolutions,
+    /// A sum and what surrounds it, by our own kernels: its terms, one per input, and the forms in which it is read, one per
+    /// output.
+    Join {
+        /// What is added.
+        terms: Vec<Term>,
+        /// In which form each output is wanted.
+        readers: Vec<Form>,
+    },
+}
+
+/// One term of a join.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Term {
+    /// The image in a form.
+    Image(Form),
+    /// The image normalised by the node of a [`BatchNorm`].
+    Norm(NodeId),
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct PlanStep {
     /// What is called.
-    pub op: Op,
+    pub call: Call,
     /// The graph nodes it computes, whose weights it uses: one, several siblings, or none for an added zero.
     pub members: Vec<NodeId>,
     /// What it reads.
     pub inputs: Vec<Value>,
-    /// What it gives: one value, or one per member where a merged result is split here.
+    /// What it gives: one value, or one per member of a merged call, or one per reader of a join.
     pub outputs: Vec<Value>,
-    /// Channels of each of the outputs, where there are several.
-    pub split: Vec<i64>,
 }
 
 /// The calls that compute the logits of one architecture.
@@ -49,9 +77,22 @@ enum Resolved {
 }
 
 impl Plan {
-    /// The plan of `arch`, all passes made.
+    /// The plan of `arch` for libtorch's kernels, all passes made.
     pub fn new(graph: &Graph, arch: &Arch) -> Self {
         Self::live(graph, arch).merge().with_last_uses()
+    }
+
+    /// The plan of `arch` for these kernels.
+    pub fn with(graph: &Graph, arch: &Arch, kernels: Kernels) -> Self {
+        match kernels {
+            Kernels::Own => super::fuse::fuse(&Self::live(graph, arch), graph),
+            Kernels::Libtorch => Self::new(graph, arch),
+        }
+    }
+
+    /// A plan of given steps.
+    pub(super) fn of_steps(steps: Vec<PlanStep>, values: usize, output: Value) -> Self {
+        Self { steps, values, output, last_uses: vec![] }.with_last_uses()
     }
 
     /// Every call as the graph has it, dead branches, zeros and repeated calls included: what the passes are checked
@@ -82,7 +123,7 @@ impl Plan {
 
     /// Whether the logits depend on the image. A network whose every branch is dead computes a constant.
     pub fn reads_image(&self) -> bool {
-        self.steps.iter().any(|step| step.inputs.contains(&0) && !matches!(step.op, Op::Zero(_)))
+        self.steps.iter().any(|step| step.inputs.contains(&0) && !matches!(step.call, Call::Op(Op::Zero(_))))
     }
 
     /// What is really computed. Differs from [`Graph::cost`] by the operations that are chosen but dead.
@@ -91,18 +132,19 @@ impl Plan {
     }
 
     /// A name for the computed function, weights aside: equal for architectures that are written differently but
-    /// compute the same graph.
+    /// compute the same graph. Of a [`live`](Self::live) plan.
     pub fn key(&self) -> String {
         let mut keys = vec![vec![hash(&["input"])]; self.values];
         for step in &self.steps {
-            let mut terms: Vec<String> = match step.op {
+            let op = step.op().expect("a live plan has an operator per step");
+            let mut terms: Vec<String> = match op {
                 // A sum of sums is one sum: its terms are what counts, in any order.
                 Op::Sum(_) => step.inputs.iter().flat_map(|&input| keys[input].clone()).collect(),
                 _ => step.inputs.iter().map(|&input| hash_of_terms(&keys[input])).collect(),
             };
             terms.sort();
-            let op = serde_json::to_string(&step.op).expect("operators are plain data");
-            let key = if matches!(step.op, Op::Sum(_)) { terms } else { vec![hash(&[&op, &terms.concat()])] };
+            let text = serde_json::to_string(op).expect("operators are plain data");
+            let key = if matches!(op, Op::Sum(_)) { terms } else { vec![hash(&[&text, &terms.concat()])] };
             step.outputs.iter().for_each(|&output| keys[output] = key.clone());
         }
         hash_of_terms(&keys[self.output])
@@ -119,14 +161,9 @@ impl Plan {
         values[0] = Some(images.shallow_clone());
         for (step, last_uses) in self.steps.iter().zip(&self.last_uses) {
             let inputs: Vec<&Tensor> = step.inputs.iter().map(|&input| values[input].as_ref().expect("made before")).collect();
-            let output = step.call(network, run, &inputs);
-            see(step, &output);
-            if step.split.is_empty() {
-                values[step.outputs[0]] = Some(output);
-            } else {
-                let parts = output.split_with_sizes(step.split.as_slice(), 1);
-                step.outputs.iter().zip(parts).for_each(|(&value, part)| values[value] = Some(part));
-            }
+            let outputs = step.run(network, run, &inputs);
+            see(step, &outputs[0]);
+            step.outputs.iter().zip(outputs).for_each(|(&value, output)| values[value] = Some(output));
             last_uses.iter().for_each(|&value| values[value] = None);
         }
         let logits = values[self.output].take().expect("the output is made last");
@@ -152,10 +189,8 @@ impl Plan {
         let mut instead: Vec<Value> = (0..self.values).collect();
         self.steps.retain_mut(|step| {
             step.inputs.iter_mut().for_each(|input| *input = instead[*input]);
-            if has_tensors(&step.op) {
-                return true;
-            }
-            let call = (format!("{:?}", step.op), step.inputs.clone());
+            let Some(op) = step.op().filter(|op| !has_tensors(op)) else { return true };
+            let call = (format!("{op:?}"), step.inputs.clone());
             match made.get(&call) {
                 Some(&value) => instead[step.outputs[0]] = value,
                 None => _ = made.insert(call, step.outputs[0]),
@@ -172,8 +207,8 @@ impl Plan {
         let readers = self.readers();
         let mut siblings: Vec<(String, Vec<(usize, usize)>)> = vec![];
         for (position, step) in self.steps.iter().enumerate() {
-            let (Op::Conv(conv), [norm]) = (&step.op, readers[step.outputs[0]].as_slice()) else { continue };
-            let Op::BatchNorm(batch_norm) = &self.steps[*norm].op else { continue };
+            let (Some(Op::Conv(conv)), [norm]) = (step.op(), readers[step.outputs[0]].as_slice()) else { continue };
+            let Some(Op::BatchNorm(batch_norm)) = self.steps.get(*norm).and_then(PlanStep::op) else { continue };
             // Channel counts may differ between siblings; everything else may not.
             let shared = ops::Conv { channels: 0, ..conv.clone() };
             let key = format!("{:?} {shared:?} {batch_norm:?}", step.inputs);
@@ -195,8 +230,8 @@ impl Plan {
     fn merge_group(&mut self, group: &[(usize, usize)], gone: &mut [bool]) {
         let (first_conv, _) = group[0];
         let first_norm = group.iter().map(|&(_, norm)| norm).min().expect("groups aren't empty");
-        let channels = |position: usize| match &self.steps[position].op {
-            Op::Conv(conv) => conv.channels,
+        let channels = |position: usize| match self.steps[position].op() {
+            Some(Op::Conv(conv)) => conv.channels,
             _ => unreachable!("groups are made of convolutions"),
         };
         let split: Vec<i64> = group.iter().map(|&(conv, _)| channels(conv)).collect();
@@ -210,17 +245,18 @@ impl Plan {
         }
         gone[group[0].1] = true;
         gone[first_norm] = false;
-        let norm_op = self.steps[first_norm].op.clone();
+        let norm = self.steps[first_norm].op().expect("groups are made of operators").clone();
         let joined = self.steps[first_conv].outputs[0];
-        if let Op::Conv(conv) = &mut self.steps[first_conv].op {
+        if let Call::Op(Op::Conv(conv)) = &mut self.steps[first_conv].call {
             conv.channels = split.iter().sum();
         }
         self.steps[first_conv].members = conv_members;
-        self.steps[first_norm] = PlanStep { op: norm_op, members: norm_members, inputs: vec![joined], outputs, split };
+        let call = Call::Merged(norm, split);
+        self.steps[first_norm] = PlanStep { call, members: norm_members, inputs: vec![joined], outputs };
     }
 
     /// For each value, the steps that read it. The output is read by one more, so that nothing else may claim it alone.
-    fn readers(&self) -> Vec<Vec<usize>> {
+    pub(super) fn readers(&self) -> Vec<Vec<usize>> {
         let mut readers = vec![vec![]; self.values];
         for (position, step) in self.steps.iter().enumerate() {
             step.inputs.iter().for_each(|&input| readers[input].push(position));
@@ -243,23 +279,50 @@ impl Plan {
 }
 
 impl PlanStep {
-    fn call(&self, network: &Network, run: &Run, inputs: &[&Tensor]) -> Tensor {
-        match self.members.as_slice() {
-            [] => self.op.forward(run, &NodeTensors::default(), inputs),
-            [node] => self.op.forward(run, &network.tensors(*node, run), inputs),
-            siblings => self.call_merged(network, run, siblings, inputs),
+    /// The operator that is called, if it is one.
+    pub fn op(&self) -> Option<&Op> {
+        if let Call::Op(op) = &self.call { Some(op) } else { None }
+    }
+
+    /// One result per output.
+    fn run(&self, network: &Network, run: &Run, inputs: &[&Tensor]) -> Vec<Tensor> {
+        match &self.call {
+            Call::Op(op) => vec![self.run_op(op, network, run, inputs)],
+            Call::Merged(op, split) => self.run_merged(op, network, run, inputs).split_with_sizes(split.as_slice(), 1),
+            Call::Convolutions => self.run_convolutions(network, run, inputs[0]),
+            Call::Join { terms, readers } => run_join(terms, readers, network, run, inputs),
         }
     }
 
+    fn run_op(&self, op: &Op, network: &Network, run: &Run, inputs: &[&Tensor]) -> Tensor {
+        match self.members.as_slice() {
+            [] => op.forward(run, &NodeTensors::default(), inputs),
+            [node] => op.forward(run, &network.tensors(*node, run), inputs),
+            _ => self.run_merged(op, network, run, inputs),
+        }
+    }
+
+    fn run_convolutions(&self, network: &Network, run: &Run, image: &Tensor) -> Vec<Tensor> {
+        let mut weights = self.members.iter().map(|&node| network.tensors(node, run).weights.remove(0));
+        if image.kind() == Kind::BFloat16 && kernels::cpu_multiplies_bf16() {
+            let convolved = |weight: Tensor| {
+                let pad = weight.size()[2] / 2;
+                image.conv2d(&run.compute(&weight), None::<Tensor>, [1, 1], [pad; 2], [1, 1], 1)
+            };
+            return weights.map(convolved).collect();
+        }
+        kernels::convolutions(image, &weights.by_ref().collect::<Vec<_>>())
+    }
+
     /// Joins the tensors of the siblings along the output channels; running statistics that moved are written back.
-    fn call_merged(&self, network: &Network, run: &Run, siblings: &[NodeId], inputs: &[&Tensor]) -> Tensor {
-        let parts: Vec<NodeTensors> = siblings.iter().map(|&node| network.tensors(node, run)).collect();
+    fn run_merged(&self, op: &Op, network: &Network, run: &Run, inputs: &[&Tensor]) -> Tensor {
+        let parts: Vec<NodeTensors> = self.members.iter().map(|&node| network.tensors(node, run)).collect();
         let join = |pick: fn(&NodeTensors) -> &Vec<Tensor>| -> Vec<Tensor> {
             let kinds = pick(&parts[0]).len();
             (0..kinds).map(|kind| Tensor::cat(&parts.iter().map(|part| &pick(part)[kind]).collect::<Vec<_>>(), 0)).collect()
         };
         let joined = NodeTensors { weights: join(|part| &part.weights), buffers: join(|part| &part.buffers) };
-        let output = self.op.forward(run, &joined, inputs);
+        let output = op.forward(run, &joined, inputs);
         for (kind, moved) in joined.buffers.iter().enumerate() {
             let mut start = 0;
             for part in &parts {
@@ -271,6 +334,30 @@ impl PlanStep {
         }
         output
     }
+}
+
+fn run_join(terms: &[Term], readers: &[Form], network: &Network, run: &Run, inputs: &[&Tensor]) -> Vec<Tensor> {
+    let tensors = |term: &Term| if let Term::Norm(node) = term { network.tensors(*node, run) } else { NodeTensors::default() };
+    let tensors: Vec<NodeTensors> = terms.iter().map(tensors).collect();
+    let summands: Vec<Summand> = (terms.iter().zip(&tensors).zip(inputs))
+        .map(|((term, NodeTensors { weights, buffers }), image)| match term {
+            Term::Image(form) => Summand { image, form: *form, norm: None },
+            Term::Norm(_) => {
+                let norm = kernels::Norm { affine: pair(weights), running: pair(buffers) };
+                Summand { image, form: Form::Plain, norm: Some(norm) }
+            }
+        })
+        .collect();
+    let (from_batch, momentum) = match run.statistics {
+        Statistics::Batch => (true, 0.0),
+        Statistics::Update { momentum } => (true, momentum),
+        Statistics::Fixed => (false, 0.0),
+    };
+    kernels::join(&summands, &NormSettings { from_batch, momentum, epsilon: BatchNorm::EPSILON }, readers)
+}
+
+fn pair(tensors: &[Tensor]) -> Option<[&Tensor; 2]> {
+    if let [one, other] = tensors { Some([one, other]) } else { None }
 }
 
 fn has_tensors(op: &Op) -> bool {
@@ -371,6 +458,6 @@ fn zeros(shape: &Shape) -> Op {
 
 fn push(plan: &mut Plan, op: Op, members: Vec<NodeId>, inputs: Vec<Value>) -> Value {
     plan.values += 1;
-    plan.steps.push(PlanStep { op, members, inputs, outputs: vec![plan.values - 1], split: vec![] });
+    plan.steps.push(PlanStep { call: Call::Op(op), members, inputs, outputs: vec![plan.values - 1] });
     plan.values - 1
 }

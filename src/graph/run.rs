@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::Kernels;
 use crate::{Error, Result};
 
 pub use tch::Device;
@@ -30,6 +31,15 @@ pub enum Precision {
     Fp32,
     /// bfloat16: 8 bits of exponent as fp32 has, 8 of precision.
     Bf16,
+}
+
+/// How numbers are computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Compute {
+    /// In which type.
+    pub precision: Precision,
+    /// By whose kernels.
+    pub kernels: Kernels,
 }
 
 /// The arguments of one forward pass.

@@ -10,7 +10,7 @@ use super::model::Model;
 use super::recipe::BnPolicy;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Network, Plan, Precision, Run, Statistics};
+use crate::graph::{Compute, Network, Plan, Precision, Run, Statistics};
 
 /// Judges subnets of one model on one set of images. Architectures that compute the same graph are judged once.
 pub struct Evaluator {
@@ -18,35 +18,36 @@ pub struct Evaluator {
     /// Training images for recalibration, already chosen; unused under batch statistics.
     calibration: Option<DeviceImages>,
     batch: usize,
-    precision: Precision,
+    compute: Compute,
     known: HashMap<String, f64>,
 }
 
 impl Evaluator {
     /// Judges on `images`, `batch` at a time. Under recalibration, the statistics come from images of `train` that `seed`
     /// chooses.
-    pub fn new(images: DeviceImages, train: &DeviceImages, bn: &BnPolicy, batch: usize, precision: Precision, seed: u64) -> Self {
+    pub fn new(images: DeviceImages, train: &DeviceImages, bn: &BnPolicy, batch: usize, compute: Compute, seed: u64) -> Self {
         let calibration = match bn {
             BnPolicy::Batch {} => None,
             BnPolicy::Recalibrate { images } => Some(chosen(train, *images, seed)),
         };
-        Self { images, calibration, batch, precision, known: HashMap::new() }
+        Self { images, calibration, batch, compute, known: HashMap::new() }
     }
 
     /// Share of the images that `arch` classifies correctly.
     pub fn accuracy(&mut self, model: &Model, arch: &Arch) -> f64 {
-        let plan = Plan::new(model.graph(), arch);
-        let key = plan.key();
+        let key = Plan::live(model.graph(), arch).key();
         if let Some(&known) = self.known.get(&key) {
             return known;
         }
+        let Compute { precision, kernels } = self.compute;
+        let plan = Plan::with(model.graph(), arch, kernels);
         let accuracy = tch::no_grad(|| match &self.calibration {
             Some(images) if !model.network.tracks() => {
                 let own = model.network.with_own_statistics(&plan);
-                calibrate(&own, &plan, images, self.batch, self.precision);
-                accuracy(&own, &plan, &self.images, self.batch, self.precision)
+                calibrate(&own, &plan, images, self.batch, precision);
+                accuracy(&own, &plan, &self.images, self.batch, precision)
             }
-            _ => accuracy(&model.network, &plan, &self.images, self.batch, self.precision),
+            _ => accuracy(&model.network, &plan, &self.images, self.batch, precision),
         });
         self.known.insert(key, accuracy);
         accuracy

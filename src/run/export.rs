@@ -69,9 +69,12 @@ impl Writer<'_> {
         let mut folded: HashMap<Value, (ops::Conv, NodeId, ValueId)> = HashMap::new();
         for (position, step) in plan.steps().iter().enumerate() {
             let output = step.outputs[0];
-            let next_is_norm =
-                || plan.steps()[position + 1..].iter().any(|next| matches!(next.op, Op::BatchNorm(_)) && next.inputs == [output]);
-            let value = match (&step.op, step.members.first()) {
+            let next_is_norm = || {
+                plan.steps()[position + 1..]
+                    .iter()
+                    .any(|next| matches!(next.op(), Some(Op::BatchNorm(_))) && next.inputs == [output])
+            };
+            let value = match (step.op().expect("a live plan has an operator per step"), step.members.first()) {
                 (Op::Conv(conv), Some(&node)) if self.readers.get(&output) == Some(&1) && next_is_norm() => {
                     folded.insert(output, (conv.clone(), node, self.values[&step.inputs[0]].clone()));
                     continue;

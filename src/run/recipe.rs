@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::arch::Metric;
 use crate::data::Source;
-use crate::graph::{Precision, onnx};
+use crate::graph::{Compute, Device, Kernels, Precision, onnx};
 use crate::optimizer::{GradReset, SgdConfig};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
@@ -34,6 +34,9 @@ pub struct Recipe {
     /// Number type of activations.
     #[serde(default)]
     pub precision: Precision,
+    /// Whose kernels train and judge; absent: the fastest that the device can run. Files are proved with libtorch's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Kernels>,
     /// Images of the training part that are held out: subnets are compared on them.
     pub validation: usize,
     /// Where the images are; absent where the program that embeds the library gives them.
@@ -485,6 +488,11 @@ impl Recipe {
         within("latency.seconds", self.latency.seconds, 0.001, 3600.0)?;
         within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
         within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
+    }
+
+    /// How a network on `device` is trained and judged.
+    pub fn compute(&self, device: Device) -> Result<Compute> {
+        Ok(Compute { precision: self.precision, kernels: Kernels::chosen(self.kernels, device)? })
     }
 
     /// SHA-256 of every value but the place of the data, which isn't part of what a run is a function of.

@@ -98,7 +98,8 @@ impl Search {
         if images > validation.len() {
             return Err(Error::invalid("search.images", images, format!("at most the {} validation images", validation.len())));
         }
-        let evaluator = Evaluator::new(validation.first(images), train, &config.bn, config.batch, recipe.precision, recipe.seed);
+        let compute = recipe.compute(model.network.device())?;
+        let evaluator = Evaluator::new(validation.first(images), train, &config.bn, config.batch, compute, recipe.seed);
         let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), meets, recipe.seed);
         let identity =
             json!({ "recipe_hash": recipe.hash(), "weights": model.network.hash(), "images": validation.first(images).hash() });
@@ -371,11 +372,12 @@ pub struct Evaluate {
 
 impl Evaluate {
     /// Judges `archs` as a search with the same settings would.
-    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, validation: &DeviceImages, train: &DeviceImages) -> Self {
+    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, validation: &DeviceImages, train: &DeviceImages) -> Result<Self> {
         let SearchConfig { images, bn, batch, .. } = &recipe.search;
         let images = if *images == 0 { validation.len() } else { *images };
-        let evaluator = Evaluator::new(validation.first(images), train, bn, *batch, recipe.precision, recipe.seed);
-        Self { model, evaluator, archs, accuracies: vec![], bn: recipe.search.bn_text(), started: Instant::now() }
+        let compute = recipe.compute(model.network.device())?;
+        let evaluator = Evaluator::new(validation.first(images), train, bn, *batch, compute, recipe.seed);
+        Ok(Self { model, evaluator, archs, accuracies: vec![], bn: recipe.search.bn_text(), started: Instant::now() })
     }
 
     /// The accuracies so far, in the order of the list.

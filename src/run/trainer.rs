@@ -15,7 +15,7 @@ use super::model::{ComplexityRange, Model};
 use super::recipe::{Recipe, TrainConfig};
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Plan, Run, Statistics};
+use crate::graph::{Compute, Plan, Run, Statistics};
 use crate::optimizer::Sgd;
 use crate::sampler::Ask;
 use crate::{Error, Result};
@@ -32,6 +32,7 @@ pub struct Trainer {
     data_hash: String,
     complexity: ComplexityRange,
     split: usize,
+    compute: Compute,
     sgd: Sgd,
     step: u64,
     /// The shuffled images of one epoch.
@@ -48,10 +49,25 @@ impl Trainer {
         let graph = model.graph();
         let (split, groups) = split(&recipe, &config, &model)?;
         let places = model.network.slots().iter().map(|slot| slot.range.clone()).collect();
-        let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups);
+        let compute = recipe.compute(model.network.device())?;
+        let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
         let complexity = ComplexityRange::of(graph);
         let (order, started) = ((u64::MAX, vec![]), Instant::now());
-        Ok(Self { recipe, config, model, images, data_hash, complexity, split, sgd, step: 0, order, loss: None, started })
+        Ok(Self {
+            recipe,
+            config,
+            model,
+            images,
+            data_hash,
+            complexity,
+            split,
+            compute,
+            sgd,
+            step: 0,
+            order,
+            loss: None,
+            started,
+        })
     }
 
     /// Goes on where the checkpoint at `path` was written. Its recipe and data must be those given.
@@ -116,12 +132,12 @@ impl Trainer {
     /// Forward, backward, update. Gives the loss.
     fn train_step(&mut self, arch: &Arch, rate: f64) -> f64 {
         let (images, labels) = self.batch();
-        let plan = Plan::new(self.model.graph(), arch);
+        let plan = Plan::with(self.model.graph(), arch, self.compute.kernels);
         let statistics = match self.model.network.tracks() {
             true => Statistics::Update { momentum: STATISTICS_MOMENTUM },
             false => Statistics::Batch,
         };
-        let run = Run { statistics, precision: self.recipe.precision };
+        let run = Run { statistics, precision: self.compute.precision };
         let logits = plan.run(&self.model.network, &run, &images);
         let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Mean, -100, self.config.label_smoothing);
         let slots = self.model.network.slots_of(&plan);

@@ -25,6 +25,17 @@ pub fn small_supernet(seed: u64) -> Model {
     Model::supernet(small_space(), task(8, 10), seed, Device::Cpu).unwrap()
 }
 
+/// A supernet of so many channels, with which our own kernels can work.
+pub fn supernet(seed: u64, channels: i64) -> Model {
+    supernet_of(seed, channels, 8)
+}
+
+/// The same for images of `side`×`side` pixels.
+pub fn supernet_of(seed: u64, channels: i64, side: i64) -> Model {
+    let space = SpaceConfig::Nb201(Nb201 { channels, cells: 1, ..Default::default() });
+    Model::supernet(space, task(side, side.max(10) as usize), seed, Device::Cpu).unwrap()
+}
+
 /// `count` architectures drawn uniformly.
 pub fn archs(model: &Model, count: u64) -> Vec<Arch> {
     (0..count).map(|step| Uniform {}.ask(&Ask { genes: model.graph().genes(), seed: 99, step })).collect()

@@ -1,9 +1,9 @@
 //! A plan computes what the unplanned graph computes: forward, gradients, and by finite differences.
 
-use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
+use supernaut::graph::{Device, Kernels, Network, Plan, Precision, Run, Statistics};
 use tch::{Kind, Tensor};
 
-use crate::common::{archs, device_pictures, small_supernet};
+use crate::common::{archs, device_pictures, small_supernet, supernet, supernet_of};
 
 const TRAIN: Run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
 
@@ -21,46 +21,95 @@ fn gap(a: &Tensor, b: &Tensor) -> f64 {
     ((a - b).abs().max().double_value(&[])) / b.abs().max().double_value(&[]).max(1e-3)
 }
 
+/// Both ways to plan: for libtorch's kernels and for our own.
+const KERNELS: [Kernels; 2] = [Kernels::Libtorch, Kernels::Own];
+
+/// Distance from the exact values, relative to the largest of these.
+fn gap_of(values: &[Tensor], exact: &[Tensor]) -> f64 {
+    let all =
+        |tensors: &[Tensor]| Tensor::cat(&tensors.iter().map(|t| t.to_kind(Kind::Double).reshape([-1])).collect::<Vec<_>>(), 0);
+    let (values, exact) = (all(values), all(exact));
+    ((&values - &exact).norm() / exact.norm().clamp_min(1e-6)).double_value(&[])
+}
+
 #[test]
-fn passes_change_neither_logits_nor_gradients() {
-    let model = small_supernet(3);
+fn plans_are_as_exact_as_what_they_replace() {
+    let model = supernet(3, 8);
+    let exact_network = model.network.in_double();
     let (images, labels) = device_pictures(16, 8, 5).slice(0, 16);
+    let exact_images = images.to_kind(Kind::Double);
+    let mut worst = [[0.0f64; 2]; 3]; // of unplanned, planned, fused: logits and gradients
     for arch in archs(&model, 200) {
-        let (plan, reference) = (Plan::new(model.graph(), &arch), Plan::unplanned(model.graph(), &arch));
-        let logits = [&plan, &reference].map(|plan| plan.run(&model.network, &TRAIN, &images));
-        assert!(gap(&logits[0], &logits[1]) < 1e-4, "{arch:?}: {}", gap(&logits[0], &logits[1]));
-        let slots = model.network.slots_of(&plan);
-        let [fast, slow] = [&plan, &reference].map(|plan| gradients(plan, &slots, &model.network, &images, &labels));
-        for ((fast, slow), slot) in fast.iter().zip(&slow).zip(&slots) {
-            assert!(gap(fast, slow) < 1e-2, "{arch:?} {}: {}", model.network.slots()[*slot].name, gap(fast, slow));
+        let unplanned = Plan::unplanned(model.graph(), &arch);
+        let slots = model.network.slots_of(&Plan::new(model.graph(), &arch));
+        let exact = [
+            vec![unplanned.run(&exact_network, &TRAIN, &exact_images)],
+            gradients(&unplanned, &slots, &exact_network, &exact_images, &labels),
+        ];
+        let plans = [unplanned, Plan::with(model.graph(), &arch, KERNELS[0]), Plan::with(model.graph(), &arch, KERNELS[1])];
+        let gaps = plans.map(|plan| {
+            let logits = vec![plan.run(&model.network, &TRAIN, &images)];
+            let gradients = gradients(&plan, &slots, &model.network, &images, &labels);
+            [gap_of(&logits, &exact[0]), gap_of(&gradients, &exact[1])]
+        });
+        for (worst, gap) in worst.iter_mut().zip(gaps) {
+            (worst[0], worst[1]) = (worst[0].max(gap[0]), worst[1].max(gap[1]));
+        }
+    }
+    println!("{worst:?}");
+    let [unplanned, planned, fused] = worst;
+    for part in 0..2 {
+        assert!(planned[part] < 3.0 * unplanned[part], "planned: {worst:?}");
+        assert!(fused[part] < 10.0 * unplanned[part], "our own kernels: {worst:?}");
+    }
+}
+
+#[test]
+fn our_own_kernels_are_exact_in_double() {
+    for (seed, channels, size) in [(3, 8, 8), (4, 16, 7), (5, 8, 13)] {
+        let model = supernet_of(seed, channels, size);
+        let network = model.network.in_double();
+        let (images, labels) = device_pictures(6, size as usize, 5).slice(0, 6);
+        let images = images.to_kind(Kind::Double);
+        for arch in archs(&model, 30) {
+            let [fused, reference] = [Plan::with(model.graph(), &arch, Kernels::Own), Plan::unplanned(model.graph(), &arch)];
+            let logits = [&fused, &reference].map(|plan| plan.run(&network, &TRAIN, &images));
+            assert!(gap(&logits[0], &logits[1]) < 1e-10, "{arch:?}: {}", gap(&logits[0], &logits[1]));
+            let slots = network.slots_of(&fused);
+            assert_eq!(slots, network.slots_of(&Plan::new(model.graph(), &arch)));
+            let [fast, slow] = [&fused, &reference].map(|plan| gradients(plan, &slots, &network, &images, &labels));
+            for ((fast, slow), slot) in fast.iter().zip(&slow).zip(&slots) {
+                assert!(gap(fast, slow) < 1e-8, "{arch:?} {}: {}", network.slots()[*slot].name, gap(fast, slow));
+            }
         }
     }
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    let model = small_supernet(4);
-    let network = model.network.in_double();
-    let (images, labels) = device_pictures(16, 8, 6).slice(0, 16);
-    let images = images.to_kind(Kind::Double);
-    let arch =
-        model.parse("|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|").unwrap();
-    let plan = Plan::new(model.graph(), &arch);
-    let slots = network.slots_of(&plan);
-    let analytic = gradients(&plan, &slots, &network, &images, &labels);
-    for (&slot, gradient) in slots.iter().zip(&analytic) {
-        let direction = gradient / gradient.norm(); // where the slope is steepest
-        let mut weight = network.leaf(slot).detach();
-        let mut at = |offset: f64| {
-            let _ = weight.g_add_(&(&direction * offset));
-            let value = tch::no_grad(|| loss(&plan, &network, &images, &labels)).double_value(&[]);
-            let _ = weight.g_sub_(&(&direction * offset));
-            value
-        };
-        let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
-        let wanted = gradient.norm().double_value(&[]);
-        let name = &network.slots()[slot].name;
-        assert!((slope - wanted).abs() < 1e-6 + 1e-5 * wanted, "{name}: {slope} by differences, {wanted} by backward");
+    for kernels in KERNELS {
+        let model = supernet(4, 8);
+        let network = model.network.in_double();
+        let (images, labels) = device_pictures(16, 8, 6).slice(0, 16);
+        let images = images.to_kind(Kind::Double);
+        let text = "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|";
+        let plan = Plan::with(model.graph(), &model.parse(text).unwrap(), kernels);
+        let slots = network.slots_of(&plan);
+        let analytic = gradients(&plan, &slots, &network, &images, &labels);
+        for (&slot, gradient) in slots.iter().zip(&analytic) {
+            let direction = gradient / gradient.norm(); // where the slope is steepest
+            let mut weight = network.leaf(slot).detach();
+            let mut at = |offset: f64| {
+                let _ = weight.g_add_(&(&direction * offset));
+                let value = tch::no_grad(|| loss(&plan, &network, &images, &labels)).double_value(&[]);
+                let _ = weight.g_sub_(&(&direction * offset));
+                value
+            };
+            let slope = (at(1e-6) - at(-1e-6)) / 2e-6;
+            let wanted = gradient.norm().double_value(&[]);
+            let name = &network.slots()[slot].name;
+            assert!((slope - wanted).abs() < 1e-6 + 1e-5 * wanted, "{name}: {slope} by differences, {wanted} by backward");
+        }
     }
 }
 
@@ -88,7 +137,9 @@ fn shared_and_merged_calls_are_made_once() {
     let model = small_supernet(1);
     let arch =
         model.parse("|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|").unwrap();
-    let count = |plan: &Plan, kind: &str| plan.steps().iter().filter(|step| format!("{:?}", step.op).starts_with(kind)).count();
+    let count = |plan: &Plan, kind: &str| {
+        plan.steps().iter().filter(|step| format!("{:?}", step.op()).contains(&format!("Some({kind}("))).count()
+    };
     let (plan, unplanned) = (Plan::new(model.graph(), &arch), Plan::unplanned(model.graph(), &arch));
     // A stem, and in each of two reductions three convolutions of which none are siblings.
     let fixed = 1 + 2 * 3;

@@ -1,0 +1,518 @@
+// The kernels as functions of libtorch with gradients, and the C interface that mod.rs calls.
+//
+// This file alone knows libtorch. It is compiled without the flags of the kernels: see simd.h.
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <exception>
+#include <vector>
+
+#include "conv.h"
+#include "join.h"
+#include "sgd.h"
+
+namespace supernaut {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+constexpr auto layout = at::MemoryFormat::ChannelsLast;
+
+/// Calls `call(S(), T())` with the types that `tensor` is stored and computed in.
+template <class Call>
+void with_type_of(const Tensor& tensor, Call call) {
+    switch (tensor.scalar_type()) {
+        case at::kFloat: return call(float(), float());
+        case at::kDouble: return call(double(), double());
+        case at::kBFloat16: return call(BFloat16(), float());
+        default: TORCH_CHECK(false, "kernels: found numbers of type ", tensor.scalar_type(), ", wanted float, double or bfloat16");
+    }
+}
+
+at::ScalarType computed(const Tensor& tensor) { return tensor.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
+
+template <class S>
+S* data(const Tensor& tensor) {
+    return static_cast<S*>(tensor.data_ptr());
+}
+
+Tensor images_like(const Tensor& x, Index channels) {
+    return at::empty({x.size(0), channels, x.size(2), x.size(3)}, x.options().memory_format(layout));
+}
+
+/// Splits 0…count evenly among libtorch's threads; `work` gets its range and the number of its thread.
+template <class Work>
+void spread(Index count, Work work) {
+    at::parallel_for(0, count, 1, [&](Index begin, Index end) { work(begin, end, at::get_thread_num()); });
+}
+
+/// Scratch of its own for each thread.
+struct Scratch {
+    Tensor memory;
+    Index each;
+
+    Scratch(Index each, at::ScalarType type) : memory(at::empty({at::get_num_threads(), each}, type)), each(each) {}
+
+    template <class T>
+    T* of(int thread) const {
+        return data<T>(memory) + thread * each;
+    }
+};
+
+// ---- Convolutions ----------------------------------------------------------------------------------------------------
+
+ConvShape shape_of(const Tensor& x, const variable_list& weights) {
+    Index out = 0;
+    for (const Tensor& weight : weights) out += weight.size(0);
+    return {x.size(0), x.size(2), x.size(3), x.size(1), out, weights[0].size(2)};
+}
+
+template <class S>
+std::vector<Part<S>> parts(const std::vector<Tensor>& tensors) {
+    std::vector<Part<S>> parts;
+    for (const Tensor& tensor : tensors) parts.push_back({data<std::remove_const_t<S>>(tensor), tensor.size(1)});
+    return parts;
+}
+
+/// The expanded weights of several convolutions as those of one.
+template <class T>
+Tensor expanded(const ConvShape& shape, const variable_list& weights, bool adjoint) {
+    const Tensor all = at::empty({shape.expanded()}, weights[0].options());
+    Index column = 0;
+    for (const Tensor& weight : weights) {
+        const Index channels = weight.size(0), each = weight.numel() / channels;
+        spread(channels / 8, [&](Index begin, Index end, int) {
+            expand(shape, data<T>(weight) + begin * 8 * each, (end - begin) * 8, adjoint, column + begin * 8, data<T>(all));
+        });
+        column += channels;
+    }
+    return all;
+}
+
+void convolve_all(const ConvShape& shape, const variable_list& x, const variable_list& weights, bool adjoint,
+                  const variable_list& y) {
+    with_type_of(x[0], [&](auto stored, auto type) {
+        using S = decltype(stored);
+        using T = decltype(type);
+        const Tensor spectrum = expanded<T>(shape, weights, adjoint);
+        const Scratch scratch(shape.scratch(), spectrum.scalar_type());
+        const auto from = parts<const S>(x);
+        const auto to = parts<S>(y);
+        spread(shape.tiles(), [&](Index begin, Index end, int thread) {
+            convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(thread));
+        });
+    });
+}
+
+/// Gradients of the weights.
+variable_list correlate_all(const ConvShape& shape, const Tensor& x, const variable_list& weights, const variable_list& dy) {
+    variable_list gradients;
+    for (const Tensor& weight : weights) gradients.push_back(at::empty_like(weight, at::MemoryFormat::Contiguous));
+    with_type_of(x, [&](auto stored, auto type) {
+        using S = decltype(stored);
+        using T = decltype(type);
+        const Tensor spectra = at::zeros({at::get_num_threads(), shape.expanded()}, weights[0].options());
+        const Scratch scratch(shape.scratch(), spectra.scalar_type());
+        const auto from = parts<const S>({x});
+        const auto by = parts<const S>(dy);
+        spread(shape.tiles(), [&](Index begin, Index end, int thread) {
+            correlate(shape, from.data(), by.data(), data<T>(spectra) + thread * shape.expanded(), begin, end,
+                      scratch.of<T>(thread));
+        });
+        const Tensor sum = spectra.size(0) == 1 ? spectra[0] : spectra.sum(0);
+        Index column = 0;
+        for (const Tensor& gradient : gradients) {
+            const Index channels = gradient.size(0), each = gradient.numel() / channels;
+            spread(channels / 8, [&](Index begin, Index end, int) {
+                collapse(shape, data<T>(sum), column + begin * 8, (end - begin) * 8, data<T>(gradient) + begin * 8 * each);
+            });
+            column += channels;
+        }
+    });
+    return gradients;
+}
+
+/// Convolutions of one input with several weights.
+struct Convolutions : Function<Convolutions> {
+    /// `tensors`: the input, then the weights.
+    static variable_list forward(AutogradContext* context, at::TensorList tensors) {
+        const Tensor x = tensors[0].contiguous(layout);
+        variable_list weights, results;
+        for (const Tensor& weight : tensors.slice(1)) {
+            weights.push_back(weight.contiguous());
+            results.push_back(images_like(x, weight.size(0)));
+        }
+        convolve_all(shape_of(x, weights), {x}, weights, false, results);
+        variable_list saved = weights;
+        saved.push_back(x);
+        context->save_for_backward(saved);
+        return results;
+    }
+
+    static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+        variable_list weights = context->get_saved_variables(), dy;
+        const Tensor x = weights.back();
+        weights.pop_back();
+        for (size_t at = 0; at < gradients.size(); ++at)
+            dy.push_back(gradients[at].defined() ? gradients[at].contiguous(layout)
+                                                 : images_like(x, weights[at].size(0)).zero_());
+        const ConvShape shape = shape_of(x, weights);
+        variable_list results = correlate_all(shape, x, weights, dy);
+        Tensor dx;
+        if (context->needs_input_grad(0)) {
+            dx = images_like(x, shape.in);
+            const ConvShape adjoint{shape.batch, shape.height, shape.width, shape.out, shape.in, shape.kernel};
+            convolve_all(adjoint, dy, weights, true, {dx});
+        }
+        results.insert(results.begin(), dx);
+        return results;
+    }
+};
+
+// ---- Joins -----------------------------------------------------------------------------------------------------------
+
+}  // namespace
+
+/// One summand, as mod.rs lays it out.
+struct JoinTerm {
+    const Tensor* tensor;
+    Form form;
+    bool is_normed;
+    /// Own scale and shift, or null.
+    const Tensor *scale, *shift;
+    /// Running statistics, or null where those of the batch are used and none are kept.
+    const Tensor *mean, *variance;
+};
+
+/// What else a join depends on.
+struct JoinSettings {
+    const JoinTerm* terms;
+    Index count;
+    const Form* readers;
+    Index reader_count;
+    /// Statistics of the batch; else the running ones.
+    bool from_batch;
+    /// Share of the new batch in the running statistics; 0 leaves them.
+    double momentum;
+    double epsilon;
+};
+
+namespace {
+
+/// A normalised term between forward and backward. All by channel.
+struct Norm {
+    Index term;
+    std::vector<double> mean, deviation_inverse, scale;
+    bool is_affine;
+};
+
+/// What backward needs beside tensors.
+struct Joined : torch::CustomClassHolder {
+    JoinShape shape;
+    std::vector<Norm> norms;
+    std::vector<Form> readers;
+    Index terms;
+    bool from_batch;
+    bool has_positive;
+};
+
+std::vector<double> numbers(const Tensor* tensor, Index channels, double otherwise) {
+    if (!tensor) return std::vector<double>(channels, otherwise);
+    const Tensor copy = tensor->detach().to(at::kDouble).contiguous();
+    return {data<double>(copy), data<double>(copy) + channels};
+}
+
+template <class T>
+std::vector<T> as(const std::vector<double>& values) {
+    return {values.begin(), values.end()};
+}
+
+/// Sums over the images of what the kernels left per image.
+std::vector<double> over_images(const std::vector<double>& values, Index channels) {
+    std::vector<double> sums(channels);
+    for (size_t at = 0; at < values.size(); ++at) sums[at % channels] += values[at];
+    return sums;
+}
+
+void keep_running(const JoinTerm& term, double momentum, double count, const std::vector<double>& mean,
+                  const std::vector<double>& variance) {
+    const auto move = [&](const Tensor* running, const std::vector<double>& values, double factor) {
+        const Tensor batch = at::tensor(at::ArrayRef<double>(values), at::kDouble).to(running->scalar_type());
+        Tensor(*running).mul_(1 - momentum).add_(batch, momentum * factor);
+    };
+    move(term.mean, mean, 1);
+    move(term.variance, variance, count / (count - 1));  // running variances are unbiased
+}
+
+/// Mean and deviation of a term, from the batch or as they ran.
+Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, const Tensor& x) {
+    const JoinTerm& term = settings.terms[at];
+    const Index channels = shape.channels;
+    std::vector<double> mean, variance;
+    if (settings.from_batch) {
+        std::vector<double> sums(shape.batch * channels), squares(shape.batch * channels);
+        with_type_of(x, [&](auto stored, auto type) {
+            using S = decltype(stored);
+            using T = decltype(type);
+            spread(shape.batch, [&](Index begin, Index end, int) {
+                moments<S, T>(shape, data<S>(x), begin, end, sums.data(), squares.data());
+            });
+        });
+        const double count = double(shape.batch * shape.height * shape.width);
+        mean = over_images(sums, channels);
+        variance = over_images(squares, channels);
+        for (Index channel = 0; channel < channels; ++channel) {
+            mean[channel] /= count;
+            variance[channel] = std::max(variance[channel] / count - mean[channel] * mean[channel], 0.0);
+            if (std::isnan(mean[channel])) variance[channel] = mean[channel];
+        }
+        if (settings.momentum > 0 && term.mean) keep_running(term, settings.momentum, count, mean, variance);
+    } else {
+        mean = numbers(term.mean, channels, 0);
+        variance = numbers(term.variance, channels, 1);
+    }
+    for (double& value : variance) value = 1 / std::sqrt(value + settings.epsilon);
+    return {at, mean, variance, numbers(term.scale, channels, 1), term.scale != nullptr};
+}
+
+/// The same memory as another tensor: each reader of a value has one, so that each gradient arrives by itself.
+Tensor shared(const Tensor& tensor) {
+    return at::empty({0}, tensor.options()).set_(tensor.storage(), tensor.storage_offset(), tensor.sizes(), tensor.strides());
+}
+
+/// A sum of terms; one result per reader. A reader that pools gets the value itself and hands back the gradient of what it
+/// pooled, so that pooling is part of this pass and of the reader's.
+struct Join : Function<Join> {
+    /// `tensors`: the terms, then scale and shift of those that have them.
+    static variable_list forward(AutogradContext* context, at::TensorList tensors, const JoinSettings* settings) {
+        variable_list terms;
+        for (Index at = 0; at < settings->count; ++at) terms.push_back(tensors[at].contiguous(layout));
+        const Tensor& first = terms[0];
+        auto joined = c10::make_intrusive<Joined>();
+        joined->shape = {first.size(0), first.size(2), first.size(3), first.size(1)};
+        joined->readers.assign(settings->readers, settings->readers + settings->reader_count);
+        joined->terms = settings->count;
+        joined->from_batch = settings->from_batch;
+        for (Index at = 0; at < settings->count; ++at)
+            if (settings->terms[at].is_normed) joined->norms.push_back(norm_of(*settings, at, joined->shape, terms[at]));
+
+        Tensor sum, positive;
+        for (const Form reader : joined->readers) {
+            Tensor& wanted = reader == Form::positive ? positive : sum;
+            if (!wanted.defined()) wanted = at::empty_like(first, layout);
+        }
+        run(*joined, *settings, terms, sum, positive);
+
+        variable_list saved, results;
+        for (const Norm& norm : joined->norms) saved.push_back(terms[norm.term]);
+        if (positive.defined()) saved.push_back(shared(positive));
+        joined->has_positive = positive.defined();
+        context->save_for_backward(saved);
+        context->saved_data["joined"] = c10::IValue::make_capsule(joined);
+        for (const Form reader : joined->readers) results.push_back(shared(reader == Form::positive ? positive : sum));
+        return results;
+    }
+
+    static void run(const Joined& joined, const JoinSettings& settings, const variable_list& tensors, const Tensor& sum,
+                    const Tensor& positive) {
+        with_type_of(tensors[0], [&](auto stored, auto type) {
+            using S = decltype(stored);
+            using T = decltype(type);
+            std::vector<Term<S, T>> terms;
+            for (Index at = 0; at < settings.count; ++at)
+                terms.push_back({data<S>(tensors[at]), nullptr, nullptr, settings.terms[at].form});
+            std::vector<std::vector<T>> slopes, shifts;
+            for (const Norm& norm : joined.norms) {
+                const std::vector<double> own = numbers(settings.terms[norm.term].shift, joined.shape.channels, 0);
+                slopes.emplace_back(joined.shape.channels);
+                shifts.emplace_back(joined.shape.channels);
+                for (Index channel = 0; channel < joined.shape.channels; ++channel) {
+                    const double slope = norm.scale[channel] * norm.deviation_inverse[channel];
+                    slopes.back()[channel] = T(slope);
+                    shifts.back()[channel] = T(own[channel] - slope * norm.mean[channel]);
+                }
+                terms[norm.term].scale = slopes.back().data();
+                terms[norm.term].shift = shifts.back().data();
+            }
+            const Scratch scratch(joined.shape.scratch(), computed(tensors[0]));
+            spread(joined.shape.batch, [&](Index begin, Index end, int thread) {
+                join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
+                     positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(thread));
+            });
+        });
+    }
+
+    static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+        const auto capsule = context->saved_data["joined"].toCapsule();
+        const Joined& joined = static_cast<const Joined&>(*capsule);
+        const variable_list saved = context->get_saved_variables();
+        variable_list results(context_inputs(joined));
+        variable_list defined;
+        std::vector<Form> forms;
+        for (size_t at = 0; at < gradients.size(); ++at) {
+            if (!gradients[at].defined()) continue;
+            defined.push_back(gradients[at].contiguous(layout));
+            forms.push_back(joined.readers[at]);
+        }
+        if (defined.empty()) return results;
+
+        with_type_of(defined[0], [&](auto stored, auto type) {
+            backward_as<decltype(stored), decltype(type)>(joined, saved, defined, forms, results);
+        });
+        return results;
+    }
+
+    /// Terms, scales and shifts, settings.
+    static size_t context_inputs(const Joined& joined) {
+        size_t affine = 0;
+        for (const Norm& norm : joined.norms) affine += norm.is_affine ? 2 : 0;
+        return joined.terms + affine + 1;
+    }
+
+    template <class S, class T>
+    static void backward_as(const Joined& joined, const variable_list& saved, const variable_list& gradients,
+                            const std::vector<Form>& forms, variable_list& results) {
+        const JoinShape& shape = joined.shape;
+        const Index channels = shape.channels;
+        std::vector<Reader<S>> readers;
+        for (size_t at = 0; at < gradients.size(); ++at) readers.push_back({data<S>(gradients[at]), forms[at]});
+        // A single plain gradient is the sum's own already.
+        const bool is_own = joined.norms.empty() && readers.size() == 1 && forms[0] == Form::plain;
+        const Tensor gradient = is_own ? gradients[0] : at::empty_like(gradients[0], layout);
+        const S* positive = joined.has_positive ? data<S>(saved.back()) : nullptr;
+
+        std::vector<double> sums(shape.batch * channels);
+        std::vector<std::vector<double>> products(joined.norms.size(), std::vector<double>(shape.batch * channels));
+        std::vector<std::vector<T>> means;
+        for (const Norm& norm : joined.norms) means.push_back(as<T>(norm.mean));
+        std::vector<Normed<S, T>> normed;
+        for (size_t at = 0; at < joined.norms.size(); ++at)
+            normed.push_back({data<S>(saved[at]), means[at].data(), products[at].data()});
+        if (!is_own) {
+            const Scratch scratch(shape.scratch(), computed(gradient));
+            spread(shape.batch, [&](Index begin, Index end, int thread) {
+                join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
+                              normed.data(), Index(normed.size()), begin, end, scratch.of<T>(thread));
+            });
+        }
+        for (Index at = 0; at < joined.terms; ++at) results[at] = gradient;
+        const std::vector<double> sum = over_images(sums, channels);
+        size_t affine = joined.terms;
+        for (size_t at = 0; at < joined.norms.size(); ++at) {
+            const Norm& norm = joined.norms[at];
+            const std::vector<double> product = over_images(products[at], channels);
+            results[norm.term] = norm_backward<S, T>(joined, norm, gradient, saved[at], sum, product);
+            if (!norm.is_affine) continue;
+            std::vector<double> scale(channels);
+            for (Index channel = 0; channel < channels; ++channel) scale[channel] = product[channel] * norm.deviation_inverse[channel];
+            results[affine++] = at::tensor(at::ArrayRef<double>(scale), at::kDouble).to(computed(gradient));
+            results[affine++] = at::tensor(at::ArrayRef<double>(sum), at::kDouble).to(computed(gradient));
+        }
+    }
+
+    /// With r = 1/deviation, m = mean, N numbers by channel, D = Σ g(x − m):
+    /// dx = scale·r·(g − Σg/N − (x − m)·r²·D/N), and scale·r·g where the statistics are fixed.
+    template <class S, class T>
+    static Tensor norm_backward(const Joined& joined, const Norm& norm, const Tensor& gradient, const Tensor& x,
+                                const std::vector<double>& sum, const std::vector<double>& product) {
+        const JoinShape& shape = joined.shape;
+        const double count = double(shape.batch * shape.height * shape.width);
+        std::vector<T> a(shape.channels), b(shape.channels), c(shape.channels);
+        for (Index channel = 0; channel < shape.channels; ++channel) {
+            const double inverse = norm.deviation_inverse[channel], slope = norm.scale[channel] * inverse;
+            const double drift = joined.from_batch ? -slope * inverse * inverse * product[channel] / count : 0;
+            a[channel] = T(slope);
+            b[channel] = T(drift);
+            c[channel] = joined.from_batch ? T(-slope * sum[channel] / count - drift * norm.mean[channel]) : 0;
+        }
+        const Tensor result = at::empty_like(gradient, layout);
+        spread(shape.batch, [&](Index begin, Index end, int) {
+            norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
+        });
+        return result;
+    }
+};
+
+/// Runs `work`; what it throws becomes a message for the caller to free.
+template <class Work>
+char* caught(Work work) {
+    try {
+        work();
+        return nullptr;
+    } catch (const c10::Error& error) {
+        return strdup(error.what_without_backtrace());
+    } catch (const std::exception& error) {
+        return strdup(error.what());
+    }
+}
+
+void hand_out(const variable_list& results, Tensor** to) {
+    for (size_t at = 0; at < results.size(); ++at) to[at] = new Tensor(results[at]);
+}
+
+}  // namespace
+
+extern "C" {
+
+char* supernaut_convolutions(const Tensor* x, const Tensor* const* weights, Index count, Tensor** results) {
+    return caught([&] {
+        variable_list tensors{*x};
+        for (Index at = 0; at < count; ++at) tensors.push_back(*weights[at]);
+        hand_out(Convolutions::apply(at::TensorList(tensors)), results);
+    });
+}
+
+char* supernaut_join(const JoinSettings* settings, Tensor** results) {
+    return caught([&] {
+        variable_list tensors;
+        for (Index at = 0; at < settings->count; ++at) tensors.push_back(*settings->terms[at].tensor);
+        for (Index at = 0; at < settings->count; ++at)
+            if (settings->terms[at].scale) {
+                tensors.push_back(*settings->terms[at].scale);
+                tensors.push_back(*settings->terms[at].shift);
+            }
+        hand_out(Join::apply(at::TensorList(tensors), settings), results);
+    });
+}
+
+/// Updates `weights` and `momentum` (flat, fp32) at the `count` slices `starts…ends`; gradients may be null, for zeros.
+char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* starts, const Index* ends,
+                    const Tensor* const* gradients, Index count, const Update* constants, double clip) {
+    return caught([&] {
+        std::vector<Tensor> held(count);
+        std::vector<double> norms(count);
+        for (Index at = 0; at < count; ++at)
+            if (gradients[at]) held[at] = gradients[at]->contiguous();
+        Update update_of = *constants;
+        if (clip > 0) {
+            spread(count, [&](Index begin, Index end, int) {
+                for (Index at = begin; at < end; ++at)
+                    if (held[at].defined()) norms[at] = squares(data<float>(held[at]), held[at].numel());
+            });
+            double sum = 0;
+            for (const double norm : norms) sum += norm;
+            update_of.scale = float(std::min(clip / (std::sqrt(sum) + 1e-6), 1.0));
+        }
+        // Pieces of one size, since slices differ a thousandfold.
+        constexpr Index most = 8192;
+        std::vector<std::pair<Index, Index>> pieces;  // slice, offset
+        for (Index at = 0; at < count; ++at)
+            for (Index offset = 0; offset < ends[at] - starts[at]; offset += most) pieces.emplace_back(at, offset);
+        spread(Index(pieces.size()), [&](Index begin, Index end, int) {
+            for (Index piece = begin; piece < end; ++piece) {
+                const auto [at, offset] = pieces[piece];
+                const Index first = starts[at] + offset, length = std::min(most, ends[at] - first);
+                const float* gradient = held[at].defined() ? data<float>(held[at]) + offset : nullptr;
+                update(update_of, data<float>(*weights) + first, data<float>(*momentum) + first, gradient, length);
+            }
+        });
+    });
+}
+
+}  // extern "C"
+}  // namespace supernaut

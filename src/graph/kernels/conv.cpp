@@ -1,0 +1,448 @@
+#include "conv.h"
+
+namespace supernaut {
+namespace {
+
+template <class T>
+using Vec = typename Simd<T>::Vector;
+
+// ---- Matrix products -------------------------------------------------------------------------------------------------
+
+/// A block of R rows and N vectors of c = a·b, held in registers: a[r, k] lies at a[r * row + k * step].
+template <class T, int R, int N>
+void block(Index depth, const T* a, Index row, Index step, const T* b, Index b_row, T* c, Index c_row, bool add) {
+    constexpr Index lanes = Simd<T>::lanes;
+    Vec<T> sum[R][N];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) sum[r][n] = add ? Simd<T>::load(c + r * c_row + n * lanes) : Vec<T>{};
+    for (Index k = 0; k < depth; ++k) {
+        Vec<T> right[N];
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) right[n] = Simd<T>::load(b + k * b_row + n * lanes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const Vec<T> left = Simd<T>::all(a[r * row + k * step]);
+#pragma GCC unroll 8
+            for (int n = 0; n < N; ++n) sum[r][n] += left * right[n];
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+        for (int n = 0; n < N; ++n) Simd<T>::store(c + r * c_row + n * lanes, sum[r][n]);
+}
+
+/// All rows of N vectors of columns.
+template <class T, int N>
+void columns(Index rows, Index depth, const T* a, Index row, Index step, const T* b, Index b_row, T* c, Index c_row, bool add) {
+    for (; rows >= 6; rows -= 6, a += 6 * row, c += 6 * c_row) block<T, 6, N>(depth, a, row, step, b, b_row, c, c_row, add);
+    switch (rows) {
+        case 5: return block<T, 5, N>(depth, a, row, step, b, b_row, c, c_row, add);
+        case 4: return block<T, 4, N>(depth, a, row, step, b, b_row, c, c_row, add);
+        case 3: return block<T, 3, N>(depth, a, row, step, b, b_row, c, c_row, add);
+        case 2: return block<T, 2, N>(depth, a, row, step, b, b_row, c, c_row, add);
+        case 1: return block<T, 1, N>(depth, a, row, step, b, b_row, c, c_row, add);
+    }
+}
+
+/// c [rows, width] = a·b, or c += a·b; `width` is a multiple of 8.
+template <class T>
+void multiply(Index rows, Index width, Index depth, const T* a, Index row, Index step, const T* b, Index b_row, T* c,
+              Index c_row, bool add) {
+    constexpr Index lanes = Simd<T>::lanes;
+    Index at = 0;
+    for (; at + 2 * lanes <= width; at += 2 * lanes) columns<T, 2>(rows, depth, a, row, step, b + at, b_row, c + at, c_row, add);
+    if (at < width) columns<T, 1>(rows, depth, a, row, step, b + at, b_row, c + at, c_row, add);
+}
+
+// ---- Tiles -----------------------------------------------------------------------------------------------------------
+
+/// The polynomial points of F(4×4, 3×3) are 0, ±1, ±2, ∞. Each function transforms along one axis; elements of the input
+/// and of the output lie `stride` apart.
+struct Winograd {
+    static constexpr int in = 6, out = 4, positions = 36, border = 1;
+
+    /// Bᵀ: an input window into the products' domain.
+    template <class V>
+    static void input(const V* d, int stride, V* t, int to) {
+        const V d0 = d[0], d1 = d[stride], d2 = d[2 * stride], d3 = d[3 * stride], d4 = d[4 * stride], d5 = d[5 * stride];
+        const V even = d4 - 4 * d2, odd = d3 - 4 * d1, even1 = d4 - d2, odd1 = 2 * (d3 - d1);
+        t[0] = 4 * d0 - 5 * d2 + d4;
+        t[to] = even + odd;
+        t[2 * to] = even - odd;
+        t[3 * to] = even1 + odd1;
+        t[4 * to] = even1 - odd1;
+        t[5 * to] = 4 * d1 - 5 * d3 + d5;
+    }
+
+    /// Aᵀ: products into outputs.
+    template <class V>
+    static void output(const V* m, int stride, V* y, int to) {
+        const V m1 = m[stride], m2 = m[2 * stride], m3 = m[3 * stride], m4 = m[4 * stride];
+        const V sum1 = m1 + m2, sum2 = m3 + m4, difference1 = m1 - m2, difference2 = m3 - m4;
+        y[0] = m[0] + sum1 + sum2;
+        y[to] = difference1 + 2 * difference2;
+        y[2 * to] = sum1 + 4 * sum2;
+        y[3 * to] = difference1 + 8 * difference2 + m[5 * stride];
+    }
+
+    /// A: gradients of outputs into gradients of products.
+    template <class V>
+    static void gradient(const V* y, int stride, V* z, int to) {
+        const V y0 = y[0], y1 = y[stride], y2 = y[2 * stride], y3 = y[3 * stride];
+        const V even1 = y0 + y2, odd1 = y1 + y3, even2 = y0 + 4 * y2, odd2 = 2 * y1 + 8 * y3;
+        z[0] = y0;
+        z[to] = even1 + odd1;
+        z[2 * to] = even1 - odd1;
+        z[3 * to] = even2 + odd2;
+        z[4 * to] = even2 - odd2;
+        z[5 * to] = y3;
+    }
+
+    /// G: weights into the products' domain.
+    template <class V>
+    static void expand(const V* g, int stride, V* u, int to) {
+        const V g0 = g[0], g1 = g[stride], g2 = g[2 * stride];
+        const V outer = (g0 + g2) / 6, outer2 = (g0 + 4 * g2) / 24;
+        u[0] = g0 / 4;
+        u[to] = -outer - g1 / 6;
+        u[2 * to] = -outer + g1 / 6;
+        u[3 * to] = outer2 + g1 / 12;
+        u[4 * to] = outer2 - g1 / 12;
+        u[5 * to] = g2;
+    }
+
+    /// Gᵀ: gradients of expanded weights into gradients of weights.
+    template <class V>
+    static void collapse(const V* u, int stride, V* g, int to) {
+        const V u1 = u[stride], u2 = u[2 * stride], u3 = u[3 * stride], u4 = u[4 * stride];
+        g[0] = u[0] / 4 - (u1 + u2) / 6 + (u3 + u4) / 24;
+        g[to] = (u2 - u1) / 6 + (u3 - u4) / 12;
+        g[2 * to] = (u3 + u4 - u1 - u2) / 6 + u[5 * stride];
+    }
+
+    /// One of the above along both axes: [from, from] into [to, to].
+    template <int from, int to, class V, class Axis>
+    static void both(Axis axis, const V* values, V* result) {
+        V half[to * from];
+#pragma GCC unroll 8
+        for (int column = 0; column < from; ++column) axis(values + column, from, half + column, from);
+#pragma GCC unroll 8
+        for (int row = 0; row < to; ++row) axis(half + row * from, 1, result + row * to, 1);
+    }
+};
+
+/// A transform of `Winograd` along one axis, as a function object.
+#define WINOGRAD_AXIS(name) [](const auto* from, int stride, auto* to, int step) { Winograd::name(from, stride, to, step); }
+
+/// Where the tile with number `tile` lies.
+struct Place {
+    Index image, y, x;
+
+    Place(const ConvShape& shape, Index tile) {
+        constexpr Index side = Winograd::out;
+        const Index across = (shape.width + side - 1) / side, down = (shape.height + side - 1) / side;
+        image = tile / (across * down);
+        y = tile / across % down * side;
+        x = tile % across * side;
+    }
+};
+
+/// The pixels of a window, of which some may lie outside the image.
+template <int side, class S>
+struct Window {
+    S* rows[side];  // null outside
+    Index columns[side];  // −1 outside
+
+    Window(const ConvShape& shape, S* data, Index channels, const Place& place, Index border) {
+        S* image = data + place.image * shape.height * shape.width * channels;
+        for (int i = 0; i < side; ++i) {
+            const Index y = place.y - border + i, x = place.x - border + i;
+            rows[i] = y >= 0 && y < shape.height ? image + y * shape.width * channels : nullptr;
+            columns[i] = x >= 0 && x < shape.width ? x * channels : -1;
+        }
+    }
+
+    /// The pixel's channels, or null.
+    S* at(int row, int column) const { return rows[row] && columns[column] >= 0 ? rows[row] + columns[column] : nullptr; }
+};
+
+/// Tiles that are transformed together, so that what lies between the transforms stays in a cache of `bytes`.
+Index tiles_at_once(const ConvShape& shape, Index bytes) {
+    const Index fitting = bytes / (Winograd::positions * (shape.in + shape.out) * Index(sizeof(float)));
+    return fitting > 48 ? 48 : fitting < 12 ? 12 : fitting / 6 * 6;
+}
+
+/// The second cache holds what a convolution has in hand.
+Index tiles_to_convolve(const ConvShape& shape) { return tiles_at_once(shape, 288 << 10); }
+
+/// More at once here: each round reads and writes all of the expanded gradient.
+Index tiles_to_correlate(const ConvShape& shape) { return tiles_at_once(shape, 900 << 10); }
+
+/// Numbers between two positions: not a power of two, lest they compete for the same lines of a cache.
+Index spacing(Index tiles, Index channels) { return tiles * channels + 16; }
+
+/// Reads windows of `side`×`side` pixels of all parts and writes their transforms to [positions, tile, channels].
+template <int side, class S, class T, class Transform>
+void read(const ConvShape& shape, const Part<const S>* parts, Index channels, Index begin, Index count, Index border, T* to,
+          Index position, Transform transform) {
+    for (Index first = 0; first < channels; first += parts->channels, ++parts) {
+        for (Index tile = 0; tile < count; ++tile) {
+            const Window<side, const S> window(shape, parts->data, parts->channels, Place(shape, begin + tile), border);
+            T* row = to + tile * channels + first;
+            for (Index channel = 0; channel < parts->channels; channel += Simd<T>::lanes) {
+                Vec<T> values[side * side], result[Winograd::positions];
+#pragma GCC unroll 36
+                for (int i = 0; i < side * side; ++i) {
+                    const S* pixel = window.at(i / side, i % side);
+                    values[i] = pixel ? Simd<T>::load(pixel + channel) : Vec<T>{};
+                }
+                transform(values, result);
+#pragma GCC unroll 36
+                for (int i = 0; i < Winograd::positions; ++i) Simd<T>::store(row + i * position + channel, result[i]);
+            }
+        }
+    }
+}
+
+template <class S, class T>
+void read_inputs(const ConvShape& shape, const Part<const S>* x, Index begin, Index count, T* to, Index position) {
+    constexpr int side = Winograd::in;
+    read<side>(shape, x, shape.in, begin, count, Winograd::border, to, position,
+               [](const Vec<T>* d, Vec<T>* t) { Winograd::both<side, side>(WINOGRAD_AXIS(input), d, t); });
+}
+
+template <class S, class T>
+void read_gradients(const ConvShape& shape, const Part<const S>* dy, Index begin, Index count, T* to, Index position) {
+    constexpr int side = Winograd::out;
+    read<side>(shape, dy, shape.out, begin, count, 0, to, position,
+               [](const Vec<T>* y, Vec<T>* z) { Winograd::both<side, Winograd::in>(WINOGRAD_AXIS(gradient), y, z); });
+}
+
+/// Reads [positions, tile, channels], transforms and writes to the pixels of all parts.
+template <class S, class T>
+void write_outputs(const ConvShape& shape, const T* from, Index position, Index begin, Index count, const Part<S>* parts) {
+    constexpr int side = Winograd::out;
+    for (Index first = 0; first < shape.out; first += parts->channels, ++parts) {
+        for (Index tile = 0; tile < count; ++tile) {
+            const Window<side, S> window(shape, parts->data, parts->channels, Place(shape, begin + tile), 0);
+            const T* row = from + tile * shape.out + first;
+            for (Index channel = 0; channel < parts->channels; channel += Simd<T>::lanes) {
+                Vec<T> values[Winograd::positions], result[side * side];
+#pragma GCC unroll 36
+                for (int i = 0; i < Winograd::positions; ++i) values[i] = Simd<T>::load(row + i * position + channel);
+                Winograd::both<Winograd::in, side>(WINOGRAD_AXIS(output), values, result);
+#pragma GCC unroll 16
+                for (int i = 0; i < side * side; ++i)
+                    if (S* pixel = window.at(i / side, i % side)) Simd<T>::store(pixel + channel, result[i]);
+            }
+        }
+    }
+}
+
+template <class S, class T>
+void convolve_tiles(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin,
+                    Index end, T* scratch) {
+    const Index most = tiles_to_convolve(shape);
+    const Index input = spacing(most, shape.in), output = spacing(most, shape.out);
+    T* products = scratch + Winograd::positions * input;
+    for (Index first = begin; first < end; first += most) {
+        const Index count = end - first < most ? end - first : most;
+        read_inputs(shape, x, first, count, scratch, input);
+        for (int position = 0; position < Winograd::positions; ++position)
+            multiply(count, shape.out, shape.in, scratch + position * input, shape.in, Index(1),
+                     expanded + position * shape.in * shape.out, shape.out, products + position * output, shape.out, false);
+        write_outputs(shape, products, output, first, count, y);
+    }
+}
+
+template <class S, class T>
+void correlate_tiles(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin,
+                     Index end, T* scratch) {
+    const Index most = tiles_to_correlate(shape);
+    const Index input = spacing(most, shape.in), output = spacing(most, shape.out);
+    T* gradients = scratch + Winograd::positions * input;
+    for (Index first = begin; first < end; first += most) {
+        const Index count = end - first < most ? end - first : most;
+        read_inputs(shape, x, first, count, scratch, input);
+        read_gradients(shape, dy, first, count, gradients, output);
+        for (int position = 0; position < Winograd::positions; ++position)
+            multiply(shape.in, shape.out, count, scratch + position * input, Index(1), shape.in, gradients + position * output,
+                     shape.out, expanded + position * shape.in * shape.out, shape.out, true);
+    }
+}
+
+// ---- Kernel 1: a matrix product per batch of pixels ------------------------------------------------------------------
+
+/// Pixels that are multiplied at once, so that they stay in the first cache where they have to be converted.
+constexpr Index pixels_at_once = 96;
+
+/// `count` pixels of a part as T: in place, or converted to `scratch`.
+template <class T>
+const T* as_computed(const T* pixels, Index, T*) {
+    return pixels;
+}
+template <class T>
+const T* as_computed(const BFloat16* pixels, Index numbers, T* scratch) {
+    for (Index at = 0; at < numbers; at += Simd<T>::lanes) Simd<T>::store(scratch + at, Simd<T>::load(pixels + at));
+    return scratch;
+}
+
+/// Where products of type T go: in place, or to `scratch` until `stored` converts them.
+template <class T>
+T* to_compute(T* pixels, T*) {
+    return pixels;
+}
+template <class T>
+T* to_compute(BFloat16*, T* scratch) {
+    return scratch;
+}
+template <class T>
+void stored(const T*, Index, T*) {}
+template <class T>
+void stored(const T* scratch, Index numbers, BFloat16* pixels) {
+    for (Index at = 0; at < numbers; at += Simd<T>::lanes) Simd<T>::store(pixels + at, Simd<T>::load(scratch + at));
+}
+
+template <class S, class T>
+void convolve_pixels(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin,
+                     Index end, T* scratch) {
+    T* products = scratch + pixels_at_once * shape.in;
+    for (Index first = begin; first < end; first += pixels_at_once) {
+        const Index count = end - first < pixels_at_once ? end - first : pixels_at_once;
+        const Part<S>* to = y;
+        for (Index column = 0; column < shape.out; column += to->channels, ++to) {
+            T* target = to_compute(to->data + first * to->channels, products);
+            const Part<const S>* from = x;
+            for (Index row = 0; row < shape.in; row += from->channels, ++from) {
+                const T* source = as_computed(from->data + first * from->channels, count * from->channels, scratch);
+                multiply(count, to->channels, from->channels, source, from->channels, Index(1),
+                         expanded + row * shape.out + column, shape.out, target, to->channels, row > 0);
+            }
+            stored(target, count * to->channels, to->data + first * to->channels);
+        }
+    }
+}
+
+template <class S, class T>
+void correlate_pixels(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin,
+                      Index end, T* scratch) {
+    T* gradients = scratch + pixels_at_once * shape.in;
+    for (Index first = begin; first < end; first += pixels_at_once) {
+        const Index count = end - first < pixels_at_once ? end - first : pixels_at_once;
+        const Part<const S>* from = x;
+        for (Index row = 0; row < shape.in; row += from->channels, ++from) {
+            const T* source = as_computed(from->data + first * from->channels, count * from->channels, scratch);
+            const Part<const S>* by = dy;
+            for (Index column = 0; column < shape.out; column += by->channels, ++by) {
+                const T* gradient = as_computed(by->data + first * by->channels, count * by->channels, gradients);
+                multiply(from->channels, by->channels, count, source, Index(1), from->channels, gradient, by->channels,
+                         expanded + row * shape.out + column, shape.out, true);
+            }
+        }
+    }
+}
+
+// ---- Weights ---------------------------------------------------------------------------------------------------------
+
+/// Calls `transform` for the kernels of `width` channels at a time, `lanes` side by side.
+template <int area, int positions, class T, class Transform>
+void expand_rows(const ConvShape& shape, const T* weights, Index channels, bool adjoint, T* expanded, Transform transform) {
+    constexpr Index lanes = Simd<T>::lanes;
+    // Forward, a row is an input channel and its lanes are output channels of these weights; else they change places.
+    const Index rows = adjoint ? channels : shape.in, width = adjoint ? shape.out : channels;
+    const Index row_step = adjoint ? width * area : area, lane_step = adjoint ? area : shape.in * area;
+    for (Index row = 0; row < rows; ++row) {
+        for (Index at = 0; at < width; at += lanes) {
+            Vec<T> values[area], result[positions];
+            for (int i = 0; i < area; ++i)
+                for (Index lane = 0; lane < lanes; ++lane)
+                    values[i][lane] = weights[row * row_step + (at + lane) * lane_step + (adjoint ? area - 1 - i : i)];
+            transform(values, result);
+            for (int i = 0; i < positions; ++i)
+                Simd<T>::store(expanded + i * shape.in * shape.out + row * shape.out + at, result[i]);
+        }
+    }
+}
+
+template <int area, int positions, class T, class Transform>
+void collapse_rows(const ConvShape& shape, const T* expanded, Index channels, T* weights, Transform transform) {
+    constexpr Index lanes = Simd<T>::lanes;
+    for (Index row = 0; row < shape.in; ++row) {
+        for (Index at = 0; at < channels; at += lanes) {
+            Vec<T> values[positions], result[area];
+            for (int i = 0; i < positions; ++i)
+                values[i] = Simd<T>::load(expanded + i * shape.in * shape.out + row * shape.out + at);
+            transform(values, result);
+            for (int i = 0; i < area; ++i)
+                for (Index lane = 0; lane < lanes; ++lane)
+                    weights[((at + lane) * shape.in + row) * area + i] = result[i][lane];
+        }
+    }
+}
+
+}  // namespace
+
+Index ConvShape::tiles() const {
+    const Index side = kernel == 3 ? Winograd::out : 1;
+    return batch * ((height + side - 1) / side) * ((width + side - 1) / side);
+}
+
+Index ConvShape::positions() const { return kernel == 3 ? Winograd::positions : 1; }
+
+Index ConvShape::scratch() const {
+    if (kernel == 1) return pixels_at_once * (in + out);
+    const Index tiles = tiles_to_correlate(*this);
+    return Winograd::positions * (spacing(tiles, in) + spacing(tiles, out));
+}
+
+template <class T>
+void expand(const ConvShape& shape, const T* weights, Index channels, bool adjoint, Index column, T* expanded) {
+    T* to = expanded + (adjoint ? column * shape.out : column);
+    if (shape.kernel == 1) {
+        const auto copy = [](const Vec<T>* g, Vec<T>* u) { *u = *g; };
+        return expand_rows<1, 1>(shape, weights, channels, adjoint, to, copy);
+    }
+    expand_rows<9, 36>(shape, weights, channels, adjoint, to,
+                       [](const Vec<T>* g, Vec<T>* u) { Winograd::both<3, 6>(WINOGRAD_AXIS(expand), g, u); });
+}
+
+template <class T>
+void collapse(const ConvShape& shape, const T* expanded, Index column, Index channels, T* weights) {
+    if (shape.kernel == 1) {
+        const auto copy = [](const Vec<T>* u, Vec<T>* g) { *g = *u; };
+        return collapse_rows<1, 1>(shape, expanded + column, channels, weights, copy);
+    }
+    collapse_rows<9, 36>(shape, expanded + column, channels, weights,
+                         [](const Vec<T>* u, Vec<T>* g) { Winograd::both<6, 3>(WINOGRAD_AXIS(collapse), u, g); });
+}
+
+template <class S, class T>
+void convolve(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin, Index end,
+              T* scratch) {
+    if (shape.kernel == 1) return convolve_pixels(shape, x, expanded, y, begin, end, scratch);
+    convolve_tiles(shape, x, expanded, y, begin, end, scratch);
+}
+
+template <class S, class T>
+void correlate(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin, Index end,
+               T* scratch) {
+    if (shape.kernel == 1) return correlate_pixels(shape, x, dy, expanded, begin, end, scratch);
+    correlate_tiles(shape, x, dy, expanded, begin, end, scratch);
+}
+
+#define SUPERNAUT_WEIGHTS(T)                                                                       \
+    template void expand(const ConvShape&, const T*, Index, bool, Index, T*);                      \
+    template void collapse(const ConvShape&, const T*, Index, Index, T*);
+#define SUPERNAUT_IMAGES(S, T)                                                                                        \
+    template void convolve(const ConvShape&, const Part<const S>*, const T*, const Part<S>*, Index, Index, T*);       \
+    template void correlate(const ConvShape&, const Part<const S>*, const Part<const S>*, T*, Index, Index, T*);
+SUPERNAUT_WEIGHTS(float)
+SUPERNAUT_WEIGHTS(double)
+SUPERNAUT_IMAGES(float, float)
+SUPERNAUT_IMAGES(double, double)
+SUPERNAUT_IMAGES(BFloat16, float)
+
+}  // namespace supernaut

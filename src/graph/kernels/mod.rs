@@ -1,0 +1,244 @@
+//! Kernels of our own, for training and judging supernets on a CPU.
+//!
+//! A supernet of small convolutions spends its time on memory, not on products: each norm, ReLU, pool and sum reads and
+//! writes whole images. `join` does all that lies between two rounds of convolutions in one pass each way, and
+//! `convolutions` computes 3×3 kernels with a quarter of the products (Winograd's F(4×4, 3×3), arXiv:1509.09308).
+//! Both have gradients. They compute what the operators compute, in fp32, fp64 and bf16 (products and statistics in fp32),
+//! on images in the channels-last layout with a multiple of 8 channels.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use crate::{Error, Result};
+
+/// Channels must come in multiples of this.
+pub const LANES: i64 = 8;
+
+/// Whose kernels a network is run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kernels {
+    /// Those of this module where they apply, libtorch's for the rest. On a CPU only.
+    Own,
+    /// libtorch's, operator by operator.
+    Libtorch,
+}
+
+impl Kernels {
+    /// The fastest that `device` can run.
+    pub fn fastest(device: Device) -> Self {
+        if device == Device::Cpu && cpu_can_run_them() { Self::Own } else { Self::Libtorch }
+    }
+
+    /// Those asked for, or the fastest; an error if `device` can't run them.
+    pub fn chosen(asked: Option<Self>, device: Device) -> Result<Self> {
+        match asked {
+            Some(Self::Own) if Self::fastest(device) != Self::Own => {
+                let found = format!("\"own\" on {}", if device == Device::Cpu { "a CPU without AVX2" } else { "a GPU" });
+                Err(Error::invalid("kernels", found, "\"libtorch\", or nothing for the fastest that the device can run"))
+            }
+            asked => Ok(asked.unwrap_or(Self::fastest(device))),
+        }
+    }
+}
+
+/// Whether this CPU has the instructions that build.rs compiles the kernels for.
+fn cpu_can_run_them() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
+}
+
+/// Whether libtorch multiplies bf16 in hardware here, faster than our kernels do in fp32.
+pub(super) fn cpu_multiplies_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// How an image enters a join, or is read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Form {
+    /// As it is.
+    Plain = 0,
+    /// Its 3×3 average with stride 1, without the padding. A join's reader gets the value itself and pools it as it reads.
+    Pooled = 1,
+    /// Its ReLU.
+    Positive = 2,
+}
+
+/// Statistics and own weights of a norm.
+pub(super) struct Norm<'a> {
+    /// Own scale and shift, by channel.
+    pub(super) affine: Option<[&'a Tensor; 2]>,
+    /// Running mean and variance, by channel.
+    pub(super) running: Option<[&'a Tensor; 2]>,
+}
+
+/// One summand of a join.
+pub(super) struct Summand<'a> {
+    pub(super) image: &'a Tensor,
+    pub(super) form: Form,
+    pub(super) norm: Option<Norm<'a>>,
+}
+
+/// Where the norms of a join take their statistics from.
+pub(super) struct NormSettings {
+    /// From the batch, else the running ones.
+    pub(super) from_batch: bool,
+    /// Share of the batch in the running statistics; 0 leaves them as they are.
+    pub(super) momentum: f64,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
+}
+
+/// `image` `[batch, in, height, width]` convolved with each of `weights` `[out, in, kernel, kernel]`: stride 1, kernel 1, or 3
+/// with padding 1.
+pub(super) fn convolutions(image: &Tensor, weights: &[Tensor]) -> Vec<Tensor> {
+    let weights: Vec<*const c_void> = weights.iter().map(address).collect();
+    let mut results = vec![std::ptr::null_mut(); weights.len()];
+    // SAFETY: the pointers are live tensors, `results` has room for one tensor per weight.
+    check(unsafe { supernaut_convolutions(address(image), weights.as_ptr(), weights.len() as i64, results.as_mut_ptr()) });
+    results.into_iter().map(taken).collect()
+}
+
+/// The sum of `summands`, once for each reader in the form that it wants.
+pub(super) fn join(summands: &[Summand], settings: &NormSettings, readers: &[Form]) -> Vec<Tensor> {
+    let of = |pair: Option<[&Tensor; 2]>, at: usize| pair.map_or(std::ptr::null(), |pair| address(pair[at]));
+    let term = |summand: &Summand| {
+        let (affine, running) = summand.norm.as_ref().map_or((None, None), |norm| (norm.affine, norm.running));
+        RawTerm {
+            tensor: address(summand.image),
+            form: summand.form,
+            is_normed: summand.norm.is_some(),
+            scale: of(affine, 0),
+            shift: of(affine, 1),
+            mean: of(running, 0),
+            variance: of(running, 1),
+        }
+    };
+    let terms: Vec<RawTerm> = summands.iter().map(term).collect();
+    let settings = RawSettings {
+        terms: terms.as_ptr(),
+        count: terms.len() as i64,
+        readers: readers.as_ptr(),
+        reader_count: readers.len() as i64,
+        from_batch: settings.from_batch,
+        momentum: settings.momentum,
+        epsilon: settings.epsilon,
+    };
+    let mut results = vec![std::ptr::null_mut(); readers.len()];
+    // SAFETY: `settings` points at live tensors and at slices of the lengths it names; `results` has room for every reader.
+    check(unsafe { supernaut_join(&settings, results.as_mut_ptr()) });
+    results.into_iter().map(taken).collect()
+}
+
+/// The constants of one SGD step, as the kernel has them.
+#[repr(C)]
+pub(crate) struct SgdStep {
+    pub(crate) rate: f32,
+    pub(crate) momentum: f32,
+    pub(crate) decay: f32,
+    /// Factor on the gradient.
+    pub(crate) scale: f32,
+    pub(crate) nesterov: bool,
+}
+
+/// Updates the flat fp32 CPU tensors `weights` and `momentum` at the slices `starts…ends`, each with its gradient, or with
+/// zeros. The gradients are scaled so that their common norm is at most `clip`, if that isn't 0.
+pub(crate) fn sgd(
+    [weights, momentum]: [&Tensor; 2],
+    [starts, ends]: [&[i64]; 2],
+    gradients: &[Option<&Tensor>],
+    step: &SgdStep,
+    clip: f64,
+) {
+    let length = weights.size()[0];
+    assert!(starts.len() == ends.len() && starts.len() == gradients.len(), "a start, an end and a gradient per slice");
+    assert!(starts.iter().zip(ends).all(|(start, end)| 0 <= *start && start <= end && *end <= length), "slices lie within");
+    let gradients: Vec<*const c_void> = gradients.iter().map(|one| one.map_or(std::ptr::null(), address)).collect();
+    // SAFETY: live tensors; the slices lie within them, as just checked.
+    check(unsafe {
+        supernaut_sgd(
+            address(weights),
+            address(momentum),
+            starts.as_ptr(),
+            ends.as_ptr(),
+            gradients.as_ptr(),
+            starts.len() as i64,
+            step,
+            clip,
+        )
+    });
+}
+
+#[repr(C)]
+struct RawTerm {
+    tensor: *const c_void,
+    form: Form,
+    is_normed: bool,
+    scale: *const c_void,
+    shift: *const c_void,
+    mean: *const c_void,
+    variance: *const c_void,
+}
+
+#[repr(C)]
+struct RawSettings {
+    terms: *const RawTerm,
+    count: i64,
+    readers: *const Form,
+    reader_count: i64,
+    from_batch: bool,
+    momentum: f64,
+    epsilon: f64,
+}
+
+// In autograd.cpp. Each gives null, or a message that was allocated by malloc.
+unsafe extern "C" {
+    fn supernaut_convolutions(
+        image: *const c_void,
+        weights: *const *const c_void,
+        count: i64,
+        results: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn supernaut_join(settings: *const RawSettings, results: *mut *mut c_void) -> *mut c_char;
+    fn supernaut_sgd(
+        weights: *const c_void,
+        momentum: *const c_void,
+        starts: *const i64,
+        ends: *const i64,
+        gradients: *const *const c_void,
+        count: i64,
+        step: *const SgdStep,
+        clip: f64,
+    ) -> *mut c_char;
+}
+
+fn address(tensor: &Tensor) -> *const c_void {
+    tensor.as_ptr().cast()
+}
+
+fn taken(tensor: *mut c_void) -> Tensor {
+    // SAFETY: a fresh libtorch tensor on the heap, as tch has them, that nobody else owns.
+    unsafe { Tensor::from_ptr(tensor.cast()) }
+}
+
+/// Panics with the message of what libtorch threw, as tch does.
+fn check(message: *mut c_char) {
+    if message.is_null() {
+        return;
+    }
+    // SAFETY: a string from malloc, freed once.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    panic!("{text}");
+}

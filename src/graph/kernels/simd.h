@@ -1,0 +1,67 @@
+// Vectors of 32 bytes and the number types that are stored in them.
+//
+// The vector extensions of GCC and Clang need no intrinsics: the same lines become AVX2, AVX-512 or NEON, by the flags that
+// a file is compiled with. Nothing here comes from the standard library, whose inline functions must not be compiled with
+// these flags: the linker might pick them for the whole program.
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace supernaut {
+
+using Index = std::int64_t;
+
+/// The upper half of a float: 8 bits of exponent, 8 of precision.
+struct BFloat16 {
+    std::uint16_t bits;
+};
+
+/// `lanes` numbers of type T, which is float or double.
+template <class T>
+struct Simd {
+    typedef T Vector __attribute__((vector_size(32)));
+    static constexpr Index lanes = 32 / sizeof(T);
+
+    static Vector load(const T* from) {
+        Vector value;
+        std::memcpy(&value, from, sizeof value);
+        return value;
+    }
+
+    static void store(T* to, Vector value) { std::memcpy(to, &value, sizeof value); }
+
+    static Vector load(const BFloat16* from) {
+        typedef std::uint16_t Half __attribute__((vector_size(16)));
+        typedef std::uint32_t Word __attribute__((vector_size(32)));
+        Half half;
+        std::memcpy(&half, from, sizeof half);
+        return Vector(__builtin_convertvector(half, Word) << 16);
+    }
+
+    /// Rounds to the nearest, ties to even.
+    static void store(BFloat16* to, Vector value) {
+        typedef std::uint16_t Half __attribute__((vector_size(16)));
+        typedef std::uint32_t Word __attribute__((vector_size(32)));
+        Word word = Word(value);
+        word += 0x7fff + ((word >> 16) & 1);
+        Half half = __builtin_convertvector(word >> 16, Half);
+        std::memcpy(to, &half, sizeof half);
+    }
+
+    // Less zero, not plus: −0 + 0 is 0, so that a compiler would have to add.
+    static Vector all(T value) { return value - Vector{}; }
+};
+
+/// The type that numbers stored as S are computed in.
+template <class S>
+struct ComputedIn {
+    using Type = S;
+};
+template <>
+struct ComputedIn<BFloat16> {
+    using Type = float;
+};
+
+}  // namespace supernaut
