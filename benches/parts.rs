@@ -39,7 +39,7 @@ fn planning(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn planning_and_key(bencher: Bencher) {
+fn key(bencher: Bencher) {
     each_step(bencher, 1, |parts, step| parts.key(step));
 }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use supernaut::arch::Gene;
 use supernaut::graph::ops::{BatchNorm, Conv, GlobalPool, Linear, Relu, Sum};
-use supernaut::graph::{Graph, GraphBuilder, Kernels, Network, NodeId, Plan, Shape};
+use supernaut::graph::{Graph, GraphBuilder, Network, NodeId, Plan, Shape};
 use supernaut::run::images::DeviceImages;
 
 /// What the command line says.
@@ -136,11 +136,10 @@ fn measure(options: &Options, point: Point) -> Result<Measured> {
     let work = Work { device, threads, batch, cells, channels, images: batch, ..Work::default() };
     let images = DeviceImages::new(&pictures(batch), work.device()?).slice(0, batch);
     let before = resident();
-    let network = network(&work, point.candidates)?;
-    let mut sgd = optimizer(&network, &work.recipe()?.train.sgd(), groups);
+    let (network, kernels) = (network(&work, point.candidates)?, work.chosen_kernels()?);
+    let mut sgd = optimizer(&network, &work.recipe()?.train.sgd(), groups, kernels);
     let mut step = |index: usize| {
-        let arch = draw(network.graph().genes(), 0, index as u64);
-        let plan = Plan::with(network.graph(), &arch, Kernels::fastest(network.device()));
+        let plan = Plan::with(network.graph(), &draw(network.graph().genes(), 0, index as u64), kernels);
         let used = network.slots_of(&plan);
         sgd.step(index % groups, 1e-3, &used, &gradients(&network, &plan, &used, &images));
         synchronize(network.device());

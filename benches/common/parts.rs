@@ -19,6 +19,7 @@ use super::work::{Work, draw, pictures};
 pub struct Parts {
     recipe: Arc<Recipe>,
     model: Model,
+    kernels: Kernels,
     images: DeviceImages,
     complexity: ComplexityRange,
     archs: Vec<Arch>,
@@ -31,20 +32,20 @@ pub struct Parts {
 impl Parts {
     /// Prepares `steps` steps of a training loop with `groups` momentum groups.
     pub fn new(work: &Work, groups: usize, steps: usize) -> Result<Self> {
-        let (recipe, model) = (work.recipe()?, work.model()?);
+        let (recipe, model, kernels) = (work.recipe()?, work.model()?, work.chosen_kernels()?);
         let images = DeviceImages::new(&pictures(work.images), work.device()?);
         let complexity = ComplexityRange::of(model.graph());
-        let sgd = optimizer(&model.network, &recipe.train.sgd(), groups);
+        let sgd = optimizer(&model.network, &recipe.train.sgd(), groups, kernels);
         let archs = work.archs(&model, steps as u64)?;
         let batch = images.slice(0, work.batch);
         let update = |arch: &Arch| {
-            let plan = Plan::with(model.graph(), arch, Kernels::fastest(model.network.device()));
+            let plan = Plan::with(model.graph(), arch, kernels);
             let used = model.network.slots_of(&plan);
             let gradients = gradients(&model.network, &plan, &used, &batch);
             (used, gradients)
         };
         let updates = archs.iter().map(update).collect();
-        Ok(Self { recipe, model, images, complexity, archs, sgd, groups, updates })
+        Ok(Self { recipe, model, kernels, images, complexity, archs, sgd, groups, updates })
     }
 
     fn arch(&self, step: usize) -> &Arch {
@@ -64,7 +65,7 @@ impl Parts {
 
     /// The calls of the path.
     pub fn plan(&self, step: usize) -> Plan {
-        Plan::with(self.model.graph(), self.arch(step), Kernels::fastest(self.model.network.device()))
+        Plan::with(self.model.graph(), self.arch(step), self.kernels)
     }
 
     /// The name of what the path computes; only the search asks for it.

@@ -5,9 +5,9 @@ use supernaut::optimizer::{Sgd, SgdConfig};
 use tch::{Reduction, Tensor};
 
 /// The optimiser of a training loop over the weights of `network`.
-pub fn optimizer(network: &Network, config: &SgdConfig, groups: usize) -> Sgd {
+pub fn optimizer(network: &Network, config: &SgdConfig, groups: usize, kernels: Kernels) -> Sgd {
     let places = network.slots().iter().map(|slot| slot.range.clone()).collect();
-    Sgd::new(config.clone(), network.flat(), places, groups, Kernels::fastest(network.device()))
+    Sgd::new(config.clone(), network.flat(), places, groups, kernels)
 }
 
 /// Gradients of the weights `used` for the mean loss of a batch, run as `plan` says in fp32.

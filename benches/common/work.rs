@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use supernaut::arch::{Arch, Gene, stream::stream};
 use supernaut::data::{Dataset, Images};
-use supernaut::graph;
+use supernaut::graph::{self, Kernels};
 use supernaut::run::images::DeviceImages;
 use supernaut::run::job::Job;
 use supernaut::run::model::Model;
@@ -27,6 +27,8 @@ pub struct Work {
     pub threads: usize,
     /// `fp32` or `bf16`.
     pub precision: &'static str,
+    /// `own` or `libtorch`; none: what the library chooses.
+    pub kernels: Option<&'static str>,
     /// Channels of the first stage.
     pub channels: usize,
     /// Cells per stage.
@@ -42,7 +44,7 @@ pub struct Work {
 impl Default for Work {
     fn default() -> Self {
         let (device, train) = ("cpu".into(), String::new());
-        Self { device, threads: 2, precision: "fp32", channels: 16, cells: 5, batch: 64, images: 1024, train }
+        Self { device, threads: 2, precision: "fp32", kernels: None, channels: 16, cells: 5, batch: 64, images: 1024, train }
     }
 }
 
@@ -50,8 +52,9 @@ impl Work {
     /// The recipe. Its epochs never end.
     pub fn recipe(&self) -> Result<Arc<Recipe>> {
         let Self { device, threads, precision, channels, cells, batch, train, .. } = self;
+        let kernels = self.kernels.map_or(String::new(), |kernels| format!("kernels = \"{kernels}\"\n"));
         let text = format!(
-            "device = \"{device}\"\nthreads = {threads}\nprecision = \"{precision}\"\nvalidation = 1\n\
+            "device = \"{device}\"\nthreads = {threads}\nprecision = \"{precision}\"\n{kernels}validation = 1\n\
              space = {{ kind = \"nb201\", channels = {channels}, cells = {cells} }}\n\
              [train]\nepochs = 1000000\nbatch = {batch}\n{train}"
         );
@@ -61,6 +64,11 @@ impl Work {
     /// Where the tensors are.
     pub fn device(&self) -> Result<Device> {
         Ok(graph::device(&self.device)?)
+    }
+
+    /// Whose kernels a training loop would use.
+    pub fn chosen_kernels(&self) -> Result<Kernels> {
+        Ok(self.recipe()?.compute(self.device()?)?.kernels)
     }
 
     /// The supernet with fresh weights: the same ones every time.

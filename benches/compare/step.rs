@@ -16,15 +16,16 @@ use crate::contest::{Contender, Length, take_turns};
 use crate::report::{Better, Row, Section};
 use crate::rival::{Layout, Rival};
 
-/// fp32: the rival in both layouts, the library, and the library's operators without its plans.
+/// fp32: the rival in both layouts, the library, and the library without its kernels and without its plans.
 pub fn fp32(options: &Options) -> Result<Section> {
     let (work, length) = (options.work(), options.length());
-    let mut trainer = work.trainer()?;
+    let (mut trainer, mut planned) = (work.trainer()?, Work { kernels: Some("libtorch"), ..work.clone() }.trainer()?);
     let (archs, texts) = archs(&work, trainer.model(), length)?;
     let mut rivals = rivals(&work, trainer.model())?;
     let mut alone = Alone::new(&work, archs)?;
     let mut contenders = contenders(&mut rivals, &texts, "");
     contenders.push(ours("supernaut", &mut trainer));
+    contenders.push(ours("supernaut, libtorch's kernels", &mut planned));
     contenders.push(Contender::new("supernaut, every operation by itself", |range| alone.round(range)));
     let figures = take_turns(contenders, length)?;
     let title = format!("Training step, fp32, batch {}, {} threads, {}", work.batch, work.threads, rounds(length));
