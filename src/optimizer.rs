@@ -109,11 +109,13 @@ impl Sgd {
         flat
     }
 
-    /// Scales the gradient so that its norm is at most the limit; the norm never leaves the device.
+    /// Scales the gradient so that its norm is at most the limit, and makes it zero if it isn't finite: on a GPU nobody has
+    /// looked at the loss yet. The norm never leaves the device.
     fn clip(&self, gradient: &mut Tensor) {
+        let norm = gradient.norm();
+        *gradient = gradient.where_self(&norm.isfinite(), &gradient.zeros_like());
         if self.config.clip > 0.0 {
-            let scale = (self.config.clip / (gradient.norm() + 1e-6)).clamp_max(1.0);
-            let _ = gradient.g_mul_(&scale);
+            let _ = gradient.g_mul_(&(self.config.clip / (norm.nan_to_num(0.0, 0.0, 0.0) + 1e-6)).clamp_max(1.0));
         }
     }
 
@@ -264,5 +266,15 @@ mod tests {
             weights
         });
         assert!((own - libtorch).abs().max().double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_poisons_nothing() {
+        for clip in [0.0, 5.0] {
+            let weight = Tensor::from_slice(&[1.0f32, 1.0]);
+            let mut sgd = Sgd::new(SgdConfig { clip, ..PLAIN }, &weight, std::iter::once(0..2).collect(), 1, Kernels::Libtorch);
+            sgd.step(0, 0.1, &[0], &[Tensor::from_slice(&[f32::NAN, 1.0])]);
+            check(&[weight.double_value(&[0]), weight.double_value(&[1])], &[1.0, 1.0]);
+        }
     }
 }

@@ -92,6 +92,8 @@ pub fn device(name: &str) -> Result<Device> {
         };
         return Err(Error::DeviceUnavailable { found: format!("\"{name}\""), wanted });
     }
+    // Shapes recur from step to step, so that it pays to try which algorithm is the fastest for each.
+    tch::Cuda::cudnn_set_benchmark(true);
     Ok(Device::Cuda(index))
 }
 

@@ -1,6 +1,6 @@
 //! The training loop: one for supernets and for networks that stand alone, whatever the method.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use super::model::{ComplexityRange, Model};
 use super::recipe::{Recipe, TrainConfig};
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Plan, Run, Statistics};
+use crate::graph::{Compute, Device, Plan, Run, Statistics};
 use crate::optimizer::Sgd;
 use crate::sampler::Ask;
 use crate::{Error, Result};
@@ -39,6 +39,10 @@ pub struct Trainer {
     step: u64,
     /// The shuffled images of one epoch.
     order: (u64, Vec<i64>),
+    /// Losses that still lie on the device: step, paths, mean over the paths.
+    unread: VecDeque<(u64, Vec<Arch>, Tensor)>,
+    /// See [`read_losses_behind`](Self::read_losses_behind).
+    lag: usize,
     loss: Option<f64>,
     started: Instant,
 }
@@ -54,6 +58,7 @@ impl Trainer {
         let compute = recipe.compute(model.network.device())?;
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
         let complexity = ComplexityRange::of(graph);
+        let lag = usize::from(model.network.device() != Device::Cpu);
         let (order, started) = ((u64::MAX, vec![]), Instant::now());
         Ok(Self {
             recipe,
@@ -67,6 +72,8 @@ impl Trainer {
             sgd,
             step: 0,
             order,
+            unread: VecDeque::new(),
+            lag,
             loss: None,
             started,
         })
@@ -143,9 +150,14 @@ impl Trainer {
         self.images.augmented(&self.order.1[start..end], self.config.augment, self.recipe.seed, self.step)
     }
 
-    /// Forward and backward on one batch for each path in turn, then one update from the sum of the gradients. Gives the
-    /// mean loss.
-    fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> f64 {
+    /// Lets a loss wait for so many later steps until it is read; 0 by default on a CPU, 1 on a GPU, which then always has the
+    /// next step to work on. A loss that is read at once and isn't a number leaves the weights as they were.
+    pub fn read_losses_behind(&mut self, steps: usize) {
+        self.lag = steps;
+    }
+
+    /// Forward and backward on one batch for each path in turn, then one update from the sum of the gradients.
+    fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> Result<()> {
         let (images, labels) = self.batch();
         let (mut losses, mut sum) = (vec![], BTreeMap::new());
         for (arch, &weight) in paths.iter().zip(weights) {
@@ -153,13 +165,25 @@ impl Trainer {
             losses.push(loss);
             slots.into_iter().zip(gradients).for_each(|(slot, gradient)| add(&mut sum, slot, gradient));
         }
-        // Read after the last path, so that a GPU is waited for once.
-        let mean = losses.iter().map(|loss| loss.double_value(&[])).sum::<f64>() / paths.len() as f64;
-        if mean.is_finite() {
-            let (slots, gradients): (Vec<usize>, Vec<Tensor>) = sum.into_iter().unzip();
-            self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
+        self.unread.push_back((self.step, paths.to_vec(), Tensor::stack(&losses, 0).mean(None)));
+        self.read_losses(self.lag)?;
+        let (slots, gradients): (Vec<usize>, Vec<Tensor>) = sum.into_iter().unzip();
+        self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
+        Ok(())
+    }
+
+    /// Reads all losses but the last `but` ones, the oldest first.
+    fn read_losses(&mut self, but: usize) -> Result<()> {
+        while self.unread.len() > but {
+            let (step, paths, loss) = self.unread.pop_front().expect("not empty");
+            let loss = loss.double_value(&[]);
+            if !loss.is_finite() {
+                let advice = "the checkpoint before it is kept; try a lower rate, or clip";
+                return Err(Error::Numeric(format!("loss is {loss} at step {step} on {}; {advice}", self.text(&paths))));
+            }
+            self.loss = Some(loss);
         }
-        mean
+        Ok(())
     }
 
     /// The loss of one path, the weights it uses, and their gradients of `weight` times the loss.
@@ -240,18 +264,16 @@ impl Job for Trainer {
         }
         let paths = self.paths();
         let (rate, weights) = self.strength(&paths);
-        let loss = self.train_step(&paths, &weights, rate);
-        if !loss.is_finite() {
-            let text = self.text(&paths);
-            let advice = "the checkpoint before it is kept; try a lower rate, or clip";
-            return Err(Error::Numeric(format!("loss is {loss} at step {} on {text}; {advice}", self.step)));
-        }
-        self.loss = Some(loss);
+        self.train_step(&paths, &weights, rate)?;
         self.step += 1;
+        if self.step == self.total() {
+            self.read_losses(0)?;
+        }
         Ok(Some(self.event(rate, &paths)))
     }
 
     fn save(&mut self, path: &Path) -> Result<()> {
+        self.read_losses(0)?; // nothing is saved that came of what isn't a number
         checkpoint::save(path, &self.manifest(), &self.model, self.sgd.touched(), self.sgd.rows())
     }
 

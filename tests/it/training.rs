@@ -240,6 +240,25 @@ fn a_loss_that_is_not_a_number_is_named_and_leaves_the_weights() {
 }
 
 #[test]
+fn losses_that_are_read_late_change_nothing_but_when_an_error_is_seen() {
+    let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
+    let at_once = finish(supernet_trainer(&recipe, data(&recipe)), &folder.path().join("at once"));
+    let mut late = supernet_trainer(&recipe, data(&recipe));
+    late.read_losses_behind(1);
+    assert_eq!(late.advance().unwrap().unwrap().loss, None);
+    assert!(late.advance().unwrap().unwrap().loss.is_some());
+    assert!(finish(late, &folder.path().join("late")) == at_once);
+
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    trainer.read_losses_behind(1);
+    let mut bias = trainer.model().network.leaf(trainer.model().network.slots().len() - 1).detach();
+    let _ = bias.fill_(f64::NAN);
+    trainer.advance().unwrap();
+    assert!(trainer.save(&folder.path().join("never")).unwrap_err().to_string().starts_with("loss is NaN at step 0 on |"));
+    assert!(!folder.path().join("never").exists());
+}
+
+#[test]
 fn a_damaged_or_foreign_checkpoint_is_refused() {
     let (recipe, folder) = (recipe(|_| ()), tempfile::tempdir().unwrap());
     let path = folder.path().join("net.safetensors");
