@@ -7,6 +7,7 @@ mod common;
 use common::parts::Parts;
 use common::work::Work;
 use divan::{Bencher, black_box};
+use supernaut::graph::Kernels;
 
 /// Architectures that take turns.
 const STEPS: usize = 8;
@@ -51,6 +52,12 @@ fn augmentation(bencher: Bencher) {
 #[divan::bench(args = [1, 5])]
 fn optimiser(bencher: Bencher, groups: usize) {
     each_step(bencher, groups, Parts::update);
+}
+
+/// Forward and backward, for comparison: everything else here should be small beside it.
+#[divan::bench(args = [Kernels::Own, Kernels::Libtorch])]
+fn network(bencher: Bencher, kernels: Kernels) {
+    each_step(bencher, 1, |parts, step| parts.pass(step, kernels));
 }
 
 #[divan::bench]

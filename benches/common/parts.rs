@@ -73,6 +73,13 @@ impl Parts {
         Plan::live(self.model.graph(), self.arch(step)).key()
     }
 
+    /// Forward and backward of one path by these kernels.
+    pub fn pass(&self, step: usize, kernels: Kernels) -> Vec<Tensor> {
+        let plan = Plan::with(self.model.graph(), self.arch(step), kernels);
+        let used = self.model.network.slots_of(&plan);
+        gradients(&self.model.network, &plan, &used, &self.images.slice(0, self.recipe.train.batch))
+    }
+
     /// Cuts and mirrors a batch of images.
     pub fn augment(&self, step: usize) -> (Tensor, Tensor) {
         let indices: Vec<i64> = (0..self.recipe.train.batch as i64).collect();

@@ -279,6 +279,7 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
             });
         });
         const double count = double(shape.batch * shape.height * shape.width);
+        TORCH_CHECK(count > 1, "batch norm: found one number per channel, wanted several to take a variance of");
         mean = over_images(sums, channels);
         variance = over_images(squares, channels);
         for (Index channel = 0; channel < channels; ++channel) {
