@@ -101,7 +101,7 @@ pub fn draw(genes: &[Gene], seed: u64, step: u64) -> Arch {
     Uniform {}.ask(&Ask { genes, split: None, seed, step }).swap_remove(0)
 }
 
-/// Milliseconds and loss of each of the next `steps` steps.
+/// Milliseconds of each of the next `steps` steps, and the losses that were read in them.
 pub fn advance(trainer: &mut Trainer, steps: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut figures = (vec![], vec![]);
     for _ in 0..steps {
@@ -112,7 +112,7 @@ pub fn advance(trainer: &mut Trainer, steps: usize) -> Result<(Vec<f64>, Vec<f64
             event
         });
         figures.0.push(ms);
-        figures.1.push(event?.and_then(|event| event.loss).ok_or("the training loop ended too early")?);
+        figures.1.extend(event?.ok_or("the training loop ended too early")?.loss);
     }
     Ok(figures)
 }

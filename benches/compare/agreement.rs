@@ -29,6 +29,7 @@ sampler = { kind = \"uniform\" }";
 pub fn section(options: &Options) -> Result<Section> {
     let work = Work { images: options.batch, train: PLAIN.into(), ..options.work() };
     let mut trainer = work.trainer()?;
+    trainer.read_losses_behind(0);
     let archs = texts(trainer.model(), &work.archs(trainer.model(), STEPS as u64)?);
     let mut rival = Rival::trainee(&work, Layout::ChannelsLast, trainer.model(), &pictures(work.images))?;
     let (_, theirs) = rival.train(&archs)?;

@@ -26,9 +26,7 @@ pub fn fair(options: &Options) -> Result<Section> {
     const PATHS: usize = 5;
     let title = "FairNAS step (5 paths) beside 5 SPOS steps, fp32".to_owned();
     let fair = Work { train: format!("{PLAIN}sampler = {{ kind = \"fair\" }}\n"), ..options.work() };
-    let Ok(mut fair) = fair.trainer() else {
-        return Ok(Section { title, notes: vec!["not available".into()], ..Section::default() });
-    };
+    let mut fair = fair.trainer()?;
     let mut plain = Work { train: PLAIN.into(), ..options.work() }.trainer()?;
     let contenders = vec![
         Contender::new("5 SPOS steps", |range| Ok(PATHS as f64 * mean(&advance(&mut plain, PATHS * range.len())?.0))),

@@ -225,9 +225,14 @@ pub fn load(path: &Path, device: Device) -> Result<Saved> {
         .map(|(name, view)| (name.clone(), tensor(view, device)))
         .collect();
     model.network.restore(&floats)?;
-    let touched = tensors.tensor("optimizer.touched").map(|view| view.data().iter().map(|&flag| flag != 0).collect());
+    let touched = tensors.tensor("optimizer.touched");
+    let touched = touched.map(|view| view.data().iter().map(|&flag| flag != 0).collect::<Vec<bool>>());
     let touched = touched.map_err(|error| Error::corrupt(path, format!("found {error}, wanted `optimizer.touched`")))?;
     let rows = rows(&model, &floats);
+    let length = model.network.flat().size();
+    if touched.len() != model.network.slots().len() || rows.iter().flatten().any(|row| row.size() != length) {
+        return Err(Error::corrupt(path, "found an optimiser of other sizes than the network, wanted those of the same one"));
+    }
     Ok(Saved { manifest, model, touched, rows })
 }
 

@@ -24,7 +24,7 @@ pub struct Event {
     pub total: u64,
     /// Seconds since the job was started or resumed.
     pub seconds: f64,
-    /// Training loss.
+    /// Training loss of this step; on a GPU, where losses are read one step late, of the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
     /// Learning rate of the step.

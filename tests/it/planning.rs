@@ -1,9 +1,11 @@
 //! A plan computes what the unplanned graph computes: forward, gradients, and by finite differences.
 
 use supernaut::graph::{Device, Kernels, Network, Plan, Precision, Run, Statistics};
+use supernaut::run::model::Model;
+use supernaut::space::{Nb201, SpaceConfig, Task};
 use tch::{Kind, Tensor};
 
-use crate::common::{archs, device_pictures, small_supernet, supernet, supernet_of};
+use crate::common::{archs, device_pictures, small_supernet, supernet, supernet_of, task};
 
 const TRAIN: Run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
 
@@ -83,6 +85,61 @@ fn our_own_kernels_are_exact_in_double() {
             }
         }
     }
+}
+
+/// A network that stands alone, on images that are not square.
+fn standalone(seed: u64, text: &str) -> Model {
+    let space = SpaceConfig::Nb201(Nb201 { channels: 24, cells: 1, ..Default::default() });
+    let task = Task { image: [3, 12, 9], ..task(8, 10) };
+    let arch = space.parse(text).unwrap();
+    Model::standalone(space, task, arch, seed, Device::Cpu).unwrap()
+}
+
+const RICH: &str = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|";
+
+fn noise(count: i64) -> (Tensor, Tensor) {
+    let pixels = (Tensor::arange(count * 3 * 12 * 9, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 0.5 + 0.5;
+    (pixels.view([count, 3, 12, 9]), Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(10))
+}
+
+#[test]
+fn norms_of_their_own_have_the_gradients_of_libtorch() {
+    let model = standalone(1, RICH);
+    let network = model.network.in_double();
+    let arch = model.parse(RICH).unwrap();
+    let (images, labels) = noise(6);
+    let [fused, reference] = KERNELS.map(|kernels| Plan::with(model.graph(), &arch, kernels));
+    let slots = network.slots_of(&reference);
+    for &slot in &slots {
+        // Scales of 1 and shifts of 0 would hide mistakes.
+        let shaken = (Tensor::arange(network.leaf(slot).numel() as i64, (Kind::Double, Device::Cpu)) * 7.0).sin() * 0.3;
+        let _ = tch::no_grad(|| network.leaf(slot).detach().g_add_(&shaken.view(network.leaf(slot).size().as_slice())));
+    }
+    let [fast, slow] = [&fused, &reference].map(|plan| gradients(plan, &slots, &network, &images, &labels));
+    for ((fast, slow), slot) in fast.iter().zip(&slow).zip(&slots) {
+        assert!(gap(fast, slow) < 1e-9, "{}: {}", network.slots()[*slot].name, gap(fast, slow));
+    }
+}
+
+#[test]
+fn running_statistics_move_and_hold_as_those_of_libtorch() {
+    let model = standalone(2, RICH);
+    let arch = model.parse(RICH).unwrap();
+    let (images, labels) = noise(6);
+    let images = images.to_kind(Kind::Float);
+    let [own, libtorch] = KERNELS.map(|kernels| {
+        let plan = Plan::with(model.graph(), &arch, kernels);
+        let network = model.network.with_own_statistics(&plan);
+        let pass = |statistics| plan.run(&network, &Run { statistics, ..TRAIN }, &images);
+        let moved = (0..3).map(|_| pass(Statistics::Update { momentum: 0.3 })).last().unwrap();
+        let loss = pass(Statistics::Fixed).cross_entropy_loss::<Tensor>(&labels, None, tch::Reduction::Mean, -100, 0.0);
+        let slots = network.slots_of(&plan);
+        let leaves: Vec<&Tensor> = slots.iter().map(|&slot| network.leaf(slot)).collect();
+        let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+        (vec![moved, pass(Statistics::Fixed)], gradients)
+    });
+    assert!(gap_of(&own.0, &libtorch.0) < 1e-5, "logits: {}", gap_of(&own.0, &libtorch.0));
+    assert!(gap_of(&own.1, &libtorch.1) < 1e-4, "gradients: {}", gap_of(&own.1, &libtorch.1));
 }
 
 #[test]

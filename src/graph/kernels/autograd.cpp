@@ -6,7 +6,9 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <exception>
 #include <vector>
 
@@ -46,35 +48,59 @@ Tensor images_like(const Tensor& x, Index channels) {
     return at::empty({x.size(0), channels, x.size(2), x.size(3)}, x.options().memory_format(layout));
 }
 
-/// Splits 0…count evenly among libtorch's threads; `work` gets its range and the number of its thread.
+/// How many workers share work that needs scratch of its own for each.
+Index workers() { return at::get_num_threads(); }
+
+/// Splits 0…count evenly among so many workers; `work` gets its range and the number of its worker. The split depends on
+/// nothing else, whichever threads there are.
 template <class Work>
-void spread(Index count, Work work) {
-    at::parallel_for(0, count, 1, [&](Index begin, Index end) { work(begin, end, at::get_thread_num()); });
+void spread(Index count, Index many, Work work) {
+    at::parallel_for(0, many, 1, [&](Index begin, Index end) {
+        for (Index worker = begin; worker < end; ++worker) work(count * worker / many, count * (worker + 1) / many, worker);
+    });
 }
 
-/// The same in pieces of `most` that go to whichever thread is free: for work whose result doesn't depend on who does it.
+/// The same in pieces of `most` that go to whichever worker is free: for work whose result doesn't depend on who does it.
 /// A core that something else slows down doesn't hold up the others.
 template <class Work>
 void share_out(Index count, Index most, Work work) {
     std::atomic<Index> next{0};
-    spread(std::min<Index>(at::get_num_threads(), (count + most - 1) / most), [&](Index, Index, int thread) {
+    const Index many = std::min(workers(), (count + most - 1) / most);
+    spread(many, many, [&](Index, Index, Index worker) {
         for (Index begin = next.fetch_add(most); begin < count; begin = next.fetch_add(most))
-            work(begin, std::min(begin + most, count), thread);
+            work(begin, std::min(begin + most, count), worker);
     });
 }
 
-/// Scratch of its own for each thread.
+/// Scratch of its own for each worker.
 struct Scratch {
     Tensor memory;
     Index each;
 
-    Scratch(Index each, at::ScalarType type) : memory(at::empty({at::get_num_threads(), each}, type)), each(each) {}
+    Scratch(Index each, at::ScalarType type) : memory(at::empty({workers(), each}, type)), each(each) {}
 
     template <class T>
-    T* of(int thread) const {
-        return data<T>(memory) + thread * each;
+    T* of(Index worker) const {
+        return data<T>(memory) + worker * each;
     }
 };
+
+/// Refuses what the kernels, which get bare pointers, could not handle.
+void check_images(const Tensor& images, const Tensor& like) {
+    TORCH_CHECK(images.device().is_cpu(), "kernels: found images on ", images.device(), ", wanted them on the CPU");
+    TORCH_CHECK(images.dim() == 4 && images.size(1) % 8 == 0, "kernels: found images of sizes ", images.sizes(),
+                ", wanted [batch, channels, height, width] with a multiple of 8 channels");
+    TORCH_CHECK(images.scalar_type() == like.scalar_type() && images.size(0) == like.size(0) &&
+                    images.size(2) == like.size(2) && images.size(3) == like.size(3),
+                "kernels: found ", images.scalar_type(), images.sizes(), " beside ", like.scalar_type(), like.sizes());
+}
+
+void check_weight(const Tensor& weight, const Tensor& x, Index kernel) {
+    TORCH_CHECK(weight.device().is_cpu() && weight.scalar_type() == computed(x) && weight.dim() == 4 &&
+                    weight.size(0) % 8 == 0 && weight.size(1) == x.size(1) && weight.size(2) == kernel &&
+                    weight.size(3) == kernel && (kernel == 1 || kernel == 3),
+                "kernels: found weights ", weight.scalar_type(), weight.sizes(), " for images ", x.scalar_type(), x.sizes());
+}
 
 // ---- Convolutions ----------------------------------------------------------------------------------------------------
 
@@ -98,7 +124,7 @@ Tensor expanded(const ConvShape& shape, const variable_list& weights, bool adjoi
     Index column = 0;
     for (const Tensor& weight : weights) {
         const Index channels = weight.size(0), each = weight.numel() / channels;
-        spread(channels / 8, [&](Index begin, Index end, int) {
+        spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
             expand(shape, data<T>(weight) + begin * 8 * each, (end - begin) * 8, adjoint, column + begin * 8, data<T>(all));
         });
         column += channels;
@@ -115,8 +141,8 @@ void convolve_all(const ConvShape& shape, const variable_list& x, const variable
         const Scratch scratch(shape.scratch(), spectrum.scalar_type());
         const auto from = parts<const S>(x);
         const auto to = parts<S>(y);
-        share_out(shape.tiles(), shape.tiles_at_once(), [&](Index begin, Index end, int thread) {
-            convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(thread));
+        share_out(shape.tiles(), shape.tiles_at_once(), [&](Index begin, Index end, Index worker) {
+            convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
         });
     });
 }
@@ -128,19 +154,21 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
     with_type_of(x, [&](auto stored, auto type) {
         using S = decltype(stored);
         using T = decltype(type);
-        const Tensor spectra = at::zeros({at::get_num_threads(), shape.expanded()}, weights[0].options());
+        // Each worker adds up a gradient of its own; where these are large, there are fewer.
+        const Index many = std::clamp<Index>((256 << 20) / (shape.expanded() * sizeof(T)), 1, workers());
+        const Tensor spectra = at::zeros({many, shape.expanded()}, weights[0].options());
         const Scratch scratch(shape.scratch(), spectra.scalar_type());
         const auto from = parts<const S>({x});
         const auto by = parts<const S>(dy);
-        spread(shape.tiles(), [&](Index begin, Index end, int thread) {
-            correlate(shape, from.data(), by.data(), data<T>(spectra) + thread * shape.expanded(), begin, end,
-                      scratch.of<T>(thread));
+        spread(shape.tiles(), many, [&](Index begin, Index end, Index worker) {
+            correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
+                      scratch.of<T>(worker));
         });
         const Tensor sum = spectra.size(0) == 1 ? spectra[0] : spectra.sum(0);
         Index column = 0;
         for (const Tensor& gradient : gradients) {
             const Index channels = gradient.size(0), each = gradient.numel() / channels;
-            spread(channels / 8, [&](Index begin, Index end, int) {
+            spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
                 collapse(shape, data<T>(sum), column + begin * 8, (end - begin) * 8, data<T>(gradient) + begin * 8 * each);
             });
             column += channels;
@@ -153,6 +181,9 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
 struct Convolutions : Function<Convolutions> {
     /// `tensors`: the input, then the weights.
     static variable_list forward(AutogradContext* context, at::TensorList tensors) {
+        check_images(tensors[0], tensors[0]);
+        for (const Tensor& weight : tensors.slice(1)) check_weight(weight, tensors[0], tensors[1].size(-1));
+        context->set_materialize_grads(false);
         const Tensor x = tensors[0].contiguous(layout);
         variable_list weights, results;
         for (const Tensor& weight : tensors.slice(1)) {
@@ -274,12 +305,11 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
         with_type_of(x, [&](auto stored, auto type) {
             using S = decltype(stored);
             using T = decltype(type);
-            share_out(shape.batch, images_at_once, [&](Index begin, Index end, int) {
+            share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
                 moments<S, T>(shape, data<S>(x), begin, end, sums.data(), squares.data());
             });
         });
         const double count = double(shape.batch * shape.height * shape.width);
-        TORCH_CHECK(count > 1, "batch norm: found one number per channel, wanted several to take a variance of");
         mean = over_images(sums, channels);
         variance = over_images(squares, channels);
         for (Index channel = 0; channel < channels; ++channel) {
@@ -287,8 +317,9 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
             variance[channel] = std::max(variance[channel] / count - mean[channel] * mean[channel], 0.0);
             if (std::isnan(mean[channel])) variance[channel] = mean[channel];
         }
-        if (settings.momentum > 0 && term.mean) keep_running(term, settings.momentum, count, mean, variance);
+        if (settings.momentum > 0 && term.mean && count > 1) keep_running(term, settings.momentum, count, mean, variance);
     } else {
+        TORCH_CHECK(term.mean && term.variance, "kernels: found no running statistics, wanted them for fixed ones");
         mean = numbers(term.mean, channels, 0);
         variance = numbers(term.variance, channels, 1);
     }
@@ -306,8 +337,14 @@ Tensor shared(const Tensor& tensor) {
 struct Join : Function<Join> {
     /// `tensors`: the terms, then scale and shift of those that have them.
     static variable_list forward(AutogradContext* context, at::TensorList tensors, const JoinSettings* settings) {
+        context->set_materialize_grads(false);
         variable_list terms;
-        for (Index at = 0; at < settings->count; ++at) terms.push_back(tensors[at].contiguous(layout));
+        for (Index at = 0; at < settings->count; ++at) {
+            check_images(tensors[at], tensors[0]);
+            TORCH_CHECK(tensors[at].size(1) == tensors[0].size(1), "kernels: found a sum of ", tensors[at].sizes(), " and ",
+                        tensors[0].sizes());
+            terms.push_back(tensors[at].contiguous(layout));
+        }
         const Tensor& first = terms[0];
         auto joined = c10::make_intrusive<Joined>();
         joined->shape = {first.size(0), first.size(2), first.size(3), first.size(1)};
@@ -356,9 +393,9 @@ struct Join : Function<Join> {
                 terms[norm.term].shift = shifts.back().data();
             }
             const Scratch scratch(joined.shape.scratch(), computed(tensors[0]));
-            share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, int thread) {
+            share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
                 join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
-                     positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(thread));
+                     positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(worker));
             });
         });
     }
@@ -411,9 +448,9 @@ struct Join : Function<Join> {
             normed.push_back({data<S>(saved[at]), means[at].data(), products[at].data()});
         if (!is_own) {
             const Scratch scratch(shape.scratch(), computed(gradient));
-            share_out(shape.batch, images_at_once, [&](Index begin, Index end, int thread) {
+            share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
                 join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
-                              normed.data(), Index(normed.size()), begin, end, scratch.of<T>(thread));
+                              normed.data(), Index(normed.size()), begin, end, scratch.of<T>(worker));
             });
         }
         for (Index at = 0; at < joined.terms; ++at) results[at] = gradient;
@@ -447,7 +484,7 @@ struct Join : Function<Join> {
             c[channel] = joined.from_batch ? T(-slope * sum[channel] / count - drift * norm.mean[channel]) : 0;
         }
         const Tensor result = at::empty_like(gradient, layout);
-        share_out(shape.batch, images_at_once, [&](Index begin, Index end, int) {
+        share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
             norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
         });
         return result;
@@ -505,21 +542,21 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         for (Index at = 0; at < count; ++at)
             if (gradients[at]) held[at] = gradients[at]->contiguous();
         Update update_of = *constants;
-        if (clip > 0) {
-            spread(count, [&](Index begin, Index end, int) {
-                for (Index at = begin; at < end; ++at)
-                    if (held[at].defined()) norms[at] = squares(data<float>(held[at]), held[at].numel());
-            });
-            double sum = 0;
-            for (const double norm : norms) sum += norm;
-            update_of.scale = float(std::min(clip / (std::sqrt(sum) + 1e-6), 1.0));
-        }
+        share_out(count, 1, [&](Index begin, Index end, Index) {
+            for (Index at = begin; at < end; ++at)
+                if (held[at].defined()) norms[at] = squares(data<float>(held[at]), held[at].numel());
+        });
+        double sum = 0;
+        for (const double norm : norms) sum += norm;
+        // A gradient that isn't finite moves nothing by itself.
+        if (!std::isfinite(sum)) std::fill(held.begin(), held.end(), Tensor());
+        else if (clip > 0) update_of.scale = float(std::min(clip / (std::sqrt(sum) + 1e-6), 1.0));
         // Pieces of one size, since slices differ a thousandfold.
         constexpr Index most = 8192;
         std::vector<std::pair<Index, Index>> pieces;  // slice, offset
         for (Index at = 0; at < count; ++at)
             for (Index offset = 0; offset < ends[at] - starts[at]; offset += most) pieces.emplace_back(at, offset);
-        spread(Index(pieces.size()), [&](Index begin, Index end, int) {
+        share_out(Index(pieces.size()), 4, [&](Index begin, Index end, Index) {
             for (Index piece = begin; piece < end; ++piece) {
                 const auto [at, offset] = pieces[piece];
                 const Index first = starts[at] + offset, length = std::min(most, ends[at] - first);

@@ -9,7 +9,7 @@
 use std::ffi::{CStr, c_char, c_void};
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Result};
 
@@ -161,8 +161,15 @@ pub(crate) fn sgd(
     let length = weights.size()[0];
     assert!(starts.len() == ends.len() && starts.len() == gradients.len(), "a start, an end and a gradient per slice");
     assert!(starts.iter().zip(ends).all(|(start, end)| 0 <= *start && start <= end && *end <= length), "slices lie within");
+    let is_flat = |tensor: &Tensor| tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous();
+    assert!(is_flat(weights) && is_flat(momentum) && momentum.size() == [length], "flat fp32 tensors on the CPU, equally long");
+    for (gradient, (start, end)) in gradients.iter().zip(starts.iter().zip(ends)) {
+        let fits = |gradient: &Tensor| gradient.kind() == Kind::Float && gradient.numel() as i64 == end - start;
+        assert!(gradient.is_none_or(fits), "a gradient is as long as its slice, in fp32");
+        assert!(gradient.is_none_or(|gradient| gradient.device() == Device::Cpu), "a gradient is on the CPU");
+    }
     let gradients: Vec<*const c_void> = gradients.iter().map(|one| one.map_or(std::ptr::null(), address)).collect();
-    // SAFETY: live tensors; the slices lie within them, as just checked.
+    // SAFETY: live tensors on the CPU; the slices lie within them and fit their gradients, as just checked.
     check(unsafe {
         supernaut_sgd(
             address(weights),
