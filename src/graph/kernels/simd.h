@@ -1,8 +1,8 @@
 // Vectors of 32 bytes and the number types that are stored in them.
 //
-// The vector extensions of GCC and Clang need no intrinsics: the same lines become AVX2, AVX-512 or NEON, by the flags that
-// a file is compiled with. Nothing here comes from the standard library, whose inline functions must not be compiled with
-// these flags: the linker might pick them for the whole program.
+// The vector extensions of GCC need no intrinsics: the same lines become AVX2 or NEON, by the flags that a file is compiled
+// with. Nothing here comes from the standard library, whose inline functions must not be compiled with these flags: the
+// linker might pick them for the whole program.
 
 #pragma once
 
