@@ -7,10 +7,10 @@ use serde_json::json;
 use supernaut::arch::Arch;
 use supernaut::graph::Plan;
 use supernaut::rank::read_list;
+use supernaut::run::evaluate::Evaluator;
 use supernaut::run::images::DeviceImages;
-use supernaut::run::job::Job;
 use supernaut::run::model::Model;
-use supernaut::run::search::Evaluate;
+use supernaut::run::recipe::SearchConfig;
 
 use crate::Options;
 use crate::common::Result;
@@ -59,7 +59,8 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
     let recipe = work.recipe()?;
     // Images that the weights have not been trained on.
     let images = pictures(work.images + options.images).select(&(work.images..work.images + options.images).collect::<Vec<_>>());
-    let ours = DeviceImages::new(&images, work.device()?);
+    let ours_device = work.device()?;
+    let ours = DeviceImages::new(&images, ours_device);
     let mut rivals = Layout::ALL.map(|layout| Rival::start(&work, layout)).into_iter().collect::<Result<Vec<_>>>()?;
     let mut judged = vec![vec![]; rivals.len() + 1];
     let (by_us, by_rivals) = judged.split_last_mut().expect("one more than rivals");
@@ -76,11 +77,11 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
     contenders.push(Contender::new("supernaut", |range| {
         let first = by_us.len();
         for arch in &archs[range] {
-            // A job of its own for each, since a job remembers what it has judged.
-            let mut job = Evaluate::new(&recipe, model.shallow_clone(), vec![arch.clone()], &ours, &ours)?;
-            let (ms, done) = timed(|| job.advance());
-            done?;
-            by_us.push(Judged { ms, correct: (job.accuracies()[0] * ours.len() as f64).round() });
+            // An evaluator of its own for each, since it remembers what it has judged.
+            let SearchConfig { bn, batch, .. } = &recipe.search;
+            let mut evaluator = Evaluator::new(ours.all(), &ours, bn, *batch, recipe.compute(ours_device)?, recipe.seed);
+            let (ms, accuracy) = timed(|| evaluator.accuracy(model, arch));
+            by_us.push(Judged { ms, correct: (accuracy * ours.len() as f64).round() });
         }
         Ok(mean(&by_us[first..].iter().map(|judged| judged.ms).collect::<Vec<_>>()))
     }));

@@ -18,10 +18,11 @@ use super::result::{Entry, Found, snt_result};
 use super::status::*;
 use crate::Error;
 use crate::arch::Metric;
-use crate::graph::set_threads;
+use crate::graph::{give_back, set_threads};
 use crate::run::checkpoint::Saved;
+use crate::run::images::RunData;
 use crate::run::job::{Cancel, Event, Job};
-use crate::run::project::{RunData, subnet};
+use crate::run::project::subnet;
 use crate::run::recipe::{Recipe, SearchConfig, parse_json};
 use crate::run::search::{Evaluate, Search};
 use crate::run::trainer::Trainer;
@@ -282,6 +283,7 @@ impl Engine {
             }
         };
         drop(task); // the model is free before anybody learns that the job has ended
+        give_back();
         let (level, words) = match &end.outcome {
             Ok(()) => (SNT_LOG_INFO, "finished".to_owned()),
             Err(failure) if failure.status == SNT_CANCELLED => (SNT_LOG_INFO, "cancelled".to_owned()),
@@ -426,6 +428,7 @@ impl Begin {
     /// Trains on where the model stands.
     fn train(self, event: snt_event_fn, user: *mut c_void) -> Result<snt_job> {
         let Self { claim, saved, recipe, data } = self;
+        data.memory.check(&recipe)?;
         let kind = if saved.model.arch.is_some() { "retrain" } else { "train" };
         let trainer = Trainer::go_on(Arc::new(recipe.clone()), data.train, data.hash, saved)?;
         Ok(Engine::job(kind, claim, &recipe, Work::Train(Box::new(trainer)), event, user))
@@ -497,7 +500,7 @@ pub unsafe extern "C" fn snt_retrain_start(
         }
         let arch = begin.saved.model.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
         let Begin { saved, recipe, data, .. } = &begin;
-        let model = subnet(recipe, &saved.model, &arch, &data.train)?;
+        let model = subnet(recipe, &saved.model, &arch, data)?;
         let fresh = Trainer::new(Arc::new(recipe.clone()), model, data.train.all(), data.hash.clone())?.saved();
         let claim = Shared::new(supernet.context.clone(), fresh).claim()?;
         let saved = claim.saved();
@@ -533,7 +536,7 @@ pub unsafe extern "C" fn snt_search_start(
             recipe.search = parse_json::<SearchConfig>("search", table)?;
             recipe.check()?;
         }
-        let search = Search::new(Arc::new(recipe.clone()), saved.model, &data.validation, &data.train, memory)?;
+        let search = Search::new(Arc::new(recipe.clone()), saved.model, &data, memory)?;
         Ok(Engine::job("search", claim, &recipe, Work::Search(Box::new(search)), event, user))
     })
 }
@@ -573,7 +576,7 @@ pub unsafe extern "C" fn snt_evaluate_start(
             Ok(Entry { arch: saved.model.space.text(arch), figures })
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
-        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data.validation, &data.train)?;
+        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data)?;
         Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }

@@ -16,8 +16,8 @@ use crate::Error;
 use crate::data::Dataset;
 use crate::graph::device;
 use crate::run::checkpoint::{self, Saved};
+use crate::run::images::RunData;
 use crate::run::model::Model;
-use crate::run::project::RunData;
 use crate::run::recipe::Recipe;
 use crate::run::search::check_limits;
 use crate::run::trainer::Trainer;
@@ -124,6 +124,7 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let device = device(&recipe.device)?;
     let images = RunData::new(&recipe, data)?;
     check_limits(&recipe, &images.task)?; // better now than after the training
+    images.memory.check(&recipe)?;
     let model = Model::supernet(recipe.space.clone(), images.task, recipe.seed, device)?;
     Ok(Trainer::new(Arc::new(recipe), model, images.train, images.hash)?.saved())
 }

@@ -13,8 +13,9 @@ use crate::graph::device;
 use crate::run::checkpoint;
 use crate::run::evaluate::{chosen, cut_out};
 use crate::run::export;
+use crate::run::images::RunData;
 use crate::run::job::Cancel;
-use crate::run::project::{CALIBRATION_IMAGES, Project, RunData, Searched};
+use crate::run::project::{CALIBRATION_IMAGES, Project, Searched};
 use crate::run::recipe::Recipe;
 use crate::run::report;
 use crate::run::search::Evaluation;
@@ -90,7 +91,7 @@ struct SearchArgs {
     /// Folder for search.json and what was evaluated.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Recipe whose [search] and [latency] are used instead of the checkpoint's own.
+    /// Recipe whose [search], [latency] and memory_limit are used instead of the checkpoint's own.
     #[arg(long)]
     recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -110,7 +111,7 @@ struct RetrainArgs {
     /// Name of the checkpoint.
     #[arg(long, default_value = "subnet-1")]
     name: String,
-    /// Recipe whose [retrain] is used instead of the checkpoint's own.
+    /// Recipe whose [retrain] and memory_limit are used instead of the checkpoint's own.
     #[arg(long)]
     recipe: Option<PathBuf>,
     #[command(flatten)]
@@ -251,15 +252,15 @@ fn train(args: RunArgs) -> Result<()> {
 }
 
 fn search(args: SearchArgs) -> Result<()> {
-    let saved = checkpoint::load(&args.supernet, crate::graph::Device::Cpu)?;
-    finished(&args.supernet, &saved.manifest)?;
-    let mut recipe = saved.manifest.recipe.clone();
+    let manifest = checkpoint::manifest(&args.supernet)?;
+    finished(&args.supernet, &manifest)?;
+    let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
         let other = Recipe::read(path)?;
-        (recipe.search, recipe.latency) = (other.search, other.latency);
+        (recipe.search, recipe.latency, recipe.memory_limit) = (other.search, other.latency, other.memory_limit);
     }
     let mut project = args.place.project(recipe.clone(), &args.out)?;
-    saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
+    manifest.same("data", &manifest.data_hash, &project.data().hash)?;
     let model = checkpoint::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?.model;
     let Searched { result, found, .. } = project.search(model, &mut Progress::default())?;
     let path = args.out.join("search.json");
@@ -295,15 +296,18 @@ fn supernet(path: &Path, place: &Place) -> Result<checkpoint::Saved> {
 }
 
 fn retrain(args: RetrainArgs) -> Result<()> {
-    let saved = supernet(&args.supernet, &args.place)?;
-    let arch = saved.model.canonical(&saved.model.parse(&args.arch)?);
-    let mut recipe = saved.manifest.recipe.clone();
+    let manifest = checkpoint::manifest(&args.supernet)?;
+    finished(&args.supernet, &manifest)?;
+    let arch = manifest.space.parse(&args.arch)?;
+    let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
-        recipe.retrain = Recipe::read(path)?.retrain;
+        let other = Recipe::read(path)?;
+        (recipe.retrain, recipe.memory_limit) = (other.retrain, other.memory_limit);
     }
     let mut project = args.place.project(recipe, &args.out)?;
-    saved.manifest.same("data", &saved.manifest.data_hash, &project.data().hash)?;
-    project.retrain(&saved.model, &args.name, &arch, &mut Progress::default())?;
+    manifest.same("data", &manifest.data_hash, &project.data().hash)?;
+    let saved = supernet(&args.supernet, &args.place)?;
+    project.retrain(&saved.model, &args.name, &saved.model.canonical(&arch), &mut Progress::default())?;
     println!("{}", args.out.join(format!("{}.safetensors", args.name)).display());
     Ok(())
 }
@@ -326,7 +330,8 @@ fn write_onnx(args: ExportArgs) -> Result<()> {
         (None, Some(_)) => saved.model,
         (Some(text), None) => {
             let arch = saved.model.canonical(&saved.model.parse(text)?);
-            cut_out(&saved.model, &arch, &chosen(&data.train, CALIBRATION_IMAGES, recipe.seed), recipe.search.batch, recipe.seed)?
+            let images = chosen(&data.train, CALIBRATION_IMAGES, recipe.seed);
+            cut_out(&saved.model, &arch, &images, data.memory.batch(recipe.search.batch)?, recipe.seed)?
         }
         (None, None) => return Err(Error::invalid("--arch", "nothing", "the architecture to cut out of this supernet")),
         (Some(text), Some(_)) => return Err(Error::invalid("--arch", text, "nothing: this checkpoint has one architecture")),

@@ -26,6 +26,8 @@ struct Shown {
     last_line: Instant,
     loss: Option<f64>,
     best: Option<f64>,
+    /// How accuracies are measured.
+    bn: Option<String>,
 }
 
 impl Watch for Progress {
@@ -63,7 +65,7 @@ impl Shown {
     fn new(title: String, event: &Event) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| bar(&title, event));
         let now = Instant::now();
-        Self { title, bar, first: event.step - 1, since: now, last_line: now, loss: None, best: None }
+        Self { title, bar, first: event.step - 1, since: now, last_line: now, loss: None, best: None, bn: event.bn.clone() }
     }
 
     fn update(&mut self, event: &Event) {
@@ -87,7 +89,10 @@ impl Shown {
     fn measure(&self) -> String {
         match (self.loss, self.best) {
             (Some(loss), _) => format!("loss {loss:.3}"),
-            (None, Some(best)) => format!("best {:.2} %", 100.0 * best),
+            (None, Some(best)) => {
+                let bn = self.bn.as_ref().map_or(String::new(), |bn| format!(", statistics {bn}"));
+                format!("best {:.2} %{bn}", 100.0 * best)
+            }
             (None, None) => String::new(),
         }
     }

@@ -94,7 +94,7 @@ fn judged(args: &RankArgs, path: &Path, archs: &[String]) -> Result<Vec<f64>> {
     let saved = checkpoint::load(path, device(name)?)?;
     let data = data_of(&saved.manifest, &args.place)?;
     let archs = archs.iter().map(|text| saved.model.parse(text)).collect::<Result<Vec<_>>>()?;
-    let mut job = Evaluate::new(&saved.manifest.recipe, saved.model, archs, &data.validation, &data.train)?;
+    let mut job = Evaluate::new(&saved.manifest.recipe, saved.model, archs, &data)?;
     let mut progress = super::Progress::default();
     drive(&mut job as &mut dyn Job, &cancel_on_signals(), |_, event| {
         progress.event(event);

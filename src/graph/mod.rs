@@ -4,6 +4,7 @@
 mod fuse;
 #[allow(unsafe_code)] // calls into C++
 pub mod kernels;
+mod memory;
 mod network;
 pub mod onnx;
 pub mod ops;
@@ -13,6 +14,7 @@ mod run;
 use serde::Serialize;
 
 pub use kernels::Kernels;
+pub use memory::{Activations, give_back};
 pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};
 pub use plan::{Call, Plan, PlanStep, Term, Value};

@@ -20,7 +20,7 @@ use crate::graph::{Graph, Node, NodeId, Plan, Precision, Run, Statistics, Value}
 use crate::{Error, Result, files};
 
 /// Images that go through file and network at a time.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 32;
 
 /// The ONNX file of a network that stands alone, as bytes. `recipe_hash` goes into its metadata.
 pub fn onnx_bytes(model: &Model, recipe_hash: &str, opset: i64) -> Result<Vec<u8>> {

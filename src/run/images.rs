@@ -3,11 +3,42 @@
 use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
-use super::recipe::Augment;
+use super::memory::Memory;
+use super::recipe::{Augment, Recipe};
+use crate::Result;
 use crate::arch::stream::stream;
-use crate::data::Images;
-use crate::graph::channels_last;
+use crate::data::{Dataset, Images};
+use crate::graph::{channels_last, device};
 use crate::hash::sha256;
+use crate::space::Task;
+
+/// The images of a run, on its device.
+pub struct RunData {
+    /// What is learnt from.
+    pub train: DeviceImages,
+    /// What subnets are compared on.
+    pub validation: DeviceImages,
+    /// What is reported on.
+    pub test: DeviceImages,
+    /// Sizes and classes.
+    pub task: Task,
+    /// Names the whole data set.
+    pub hash: String,
+    /// What may be taken beside them.
+    pub memory: Memory,
+}
+
+impl RunData {
+    /// Splits `data` as the recipe says and copies it to the recipe's device.
+    pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {
+        let device = device(&recipe.device)?;
+        let on = |images: &Images| DeviceImages::new(images, device);
+        let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
+        let (test, task, hash) = (on(&data.test), Task::of(data)?, data.hash());
+        let memory = Memory::new(recipe, &task, [train.len(), validation.len(), test.len()])?;
+        Ok(Self { train, validation, test, task, hash, memory })
+    }
+}
 
 /// Labelled images on a device.
 pub struct DeviceImages {

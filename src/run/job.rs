@@ -36,6 +36,9 @@ pub struct Event {
     /// Its accuracy, in search and evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Where the statistics of the norms came from for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bn: Option<String>,
 }
 
 /// Work in steps. Dropping a job loses what wasn't saved, and nothing else.

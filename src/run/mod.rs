@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod export;
 pub mod images;
 pub mod job;
+pub mod memory;
 pub mod model;
 pub mod project;
 pub mod recipe;

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::checkpoint;
 use super::evaluate::{chosen, cut_out};
 use super::export;
-use super::images::DeviceImages;
+use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
 use super::model::Model;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
@@ -23,9 +23,8 @@ use super::search::{Evaluation, Search, check_limits};
 use super::trainer::Trainer;
 use super::{report, runtime, versions};
 use crate::arch::Arch;
-use crate::data::{Dataset, Images};
-use crate::graph::{Device, device, set_threads};
-use crate::space::Task;
+use crate::data::Dataset;
+use crate::graph::{Device, device, give_back, set_threads};
 use crate::{Error, Result, files};
 
 /// Training images that running statistics are made from where a subnet isn't trained on.
@@ -42,31 +41,6 @@ pub trait Watch {
 /// Looks away.
 impl Watch for () {
     fn event(&mut self, _: &Event) {}
-}
-
-/// The images of a run, on its device.
-pub struct RunData {
-    /// What is learnt from.
-    pub train: DeviceImages,
-    /// What subnets are compared on.
-    pub validation: DeviceImages,
-    /// What is reported on.
-    pub test: DeviceImages,
-    /// Sizes and classes.
-    pub task: Task,
-    /// Names the whole data set.
-    pub hash: String,
-}
-
-impl RunData {
-    /// Splits `data` as the recipe says and copies it to the recipe's device.
-    pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {
-        let device = device(&recipe.device)?;
-        let (train, validation) = data.holdout(recipe.validation, recipe.seed)?;
-        let on = |images: &Images| DeviceImages::new(images, device);
-        let (task, hash) = (Task::of(data)?, data.hash());
-        Ok(Self { train: on(&train), validation: on(&validation), test: on(&data.test), task, hash })
-    }
 }
 
 /// What a search leaves.
@@ -104,6 +78,7 @@ impl Project {
         // Better now than after an hour of training.
         runtime::check()?;
         check_limits(&recipe, &data.task)?;
+        data.memory.check(&recipe)?;
         files::make_writable_folder(folder)?;
         let lock = lock(folder)?;
         claim(folder, &recipe, &data.hash)?;
@@ -152,7 +127,7 @@ impl Project {
     pub fn retrain(&mut self, supernet: &Model, name: &str, arch: &Arch, watch: &mut dyn Watch) -> Result<Model> {
         let path = self.folder.join(format!("{name}.safetensors"));
         let fresh = || {
-            let model = subnet(&self.recipe, supernet, arch, &self.data.train)?;
+            let model = subnet(&self.recipe, supernet, arch, &self.data)?;
             Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
@@ -193,13 +168,15 @@ impl Project {
             clock.add_to(&mut self.seconds, &self.folder)?;
         }
         outcome?;
-        Ok(Box::new(trainer).into_model().expect("a trainer has a model"))
+        let model = Box::new(trainer).into_model().expect("a trainer has a model");
+        give_back();
+        Ok(model)
     }
 
     /// Searches the supernet. Gives what the report shows, the kept architectures, and the supernet back.
     pub fn search(&mut self, supernet: Model, watch: &mut dyn Watch) -> Result<Searched> {
         let memory = Some(self.folder.join("evaluations.jsonl"));
-        let mut search = Search::new(self.recipe.clone(), supernet, &self.data.validation, &self.data.train, memory)?;
+        let mut search = Search::new(self.recipe.clone(), supernet, &self.data, memory)?;
         let (mut clock, mut thin, cancel) = (Clock::start("search"), Thin::default(), self.cancel.clone());
         drive(&mut search, &cancel, |_, event| {
             watch.event(event);
@@ -209,6 +186,7 @@ impl Project {
         clock.add_to(&mut self.seconds, &self.folder)?;
         let (result, found) = (search.result()?, search.chosen());
         let supernet = Box::new(search).into_model().expect("a search has a model");
+        give_back();
         Ok(Searched { result, found, supernet })
     }
 
@@ -226,6 +204,7 @@ impl Project {
         let latency = runtime::latency(&file, image, &self.recipe.latency)?;
         let all_threads = runtime::latency(&file, image, &LatencyConfig { threads: 0, ..self.recipe.latency.clone() })?;
         clock.add_to(&mut self.seconds, &self.folder)?;
+        give_back();
         let (phase, subnet, seconds) = ("export".into(), Some(name.into()), clock.total);
         let event = Event { phase, subnet, step: 1, total: 1, seconds, accuracy: Some(accuracy), ..Default::default() };
         watch.event(&event);
@@ -273,7 +252,7 @@ impl Project {
 }
 
 /// The network of `arch` that `[retrain]` begins with: fresh, or with the supernet's weights.
-pub fn subnet(recipe: &Recipe, supernet: &Model, arch: &Arch, train: &DeviceImages) -> Result<Model> {
+pub fn subnet(recipe: &Recipe, supernet: &Model, arch: &Arch, data: &RunData) -> Result<Model> {
     match recipe.retrain.start {
         Start::Scratch => {
             let (space, task, device) = (supernet.space.clone(), supernet.task.clone(), supernet.network.device());
@@ -284,8 +263,8 @@ pub fn subnet(recipe: &Recipe, supernet: &Model, arch: &Arch, train: &DeviceImag
                 BnPolicy::Recalibrate { images } => images,
                 BnPolicy::Batch {} => CALIBRATION_IMAGES,
             };
-            let images = chosen(train, images, recipe.seed);
-            cut_out(supernet, arch, &images, recipe.search.batch, recipe.seed)
+            let images = chosen(&data.train, images, recipe.seed);
+            cut_out(supernet, arch, &images, data.memory.batch(recipe.search.batch)?, recipe.seed)
         }
     }
 }

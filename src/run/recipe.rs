@@ -37,6 +37,10 @@ pub struct Recipe {
     /// Whose kernels train and judge; absent: the fastest that the device can run. Files are proved with libtorch's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Kernels>,
+    /// Megabytes (10⁶ bytes) that the process may have in memory, its images included; absent: no limit. Evaluation takes
+    /// smaller batches where it has to; a training step that doesn't fit is refused before any work. On a CPU only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<u64>,
     /// Images of the training part that are held out: subnets are compared on them.
     pub validation: usize,
     /// Where the images are; absent where the program that embeds the library gives them.
@@ -333,7 +337,7 @@ pub struct SearchConfig {
     pub bn: BnPolicy,
     /// Validation images that an architecture is judged on; 0 for all.
     pub images: usize,
-    /// Images at a time. With statistics from the batch it is part of the measure.
+    /// Images at a time; fewer where `memory_limit` wants it. With statistics from the batch it is part of the measure.
     pub batch: usize,
     /// How many subnets are kept, spread over the front.
     pub keep: usize,
@@ -371,7 +375,7 @@ impl SearchConfig {
     pub fn bn_text(&self) -> String {
         match self.bn {
             BnPolicy::Batch {} => format!("from batches of {}", self.batch),
-            BnPolicy::Recalibrate { images } => format!("from {images} training images"),
+            BnPolicy::Recalibrate { images } => format!("from {images} training images in batches of {}", self.batch),
         }
     }
 
@@ -476,6 +480,7 @@ impl Recipe {
     /// Checks every value by itself; what depends on the data is checked where the data is known.
     pub fn check(&self) -> Result<()> {
         at_least("validation", self.validation as f64, 1.0)?;
+        within("memory_limit", self.memory_limit.unwrap_or(1) as f64, 1.0, 1e9)?;
         at_least("train.epochs", self.train.epochs as f64, 1.0)?;
         self.train.check("train")?;
         self.retrain.training().check("retrain")?;

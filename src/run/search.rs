@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::evaluate::Evaluator;
 use super::export::onnx_bytes;
-use super::images::DeviceImages;
+use super::images::RunData;
 use super::job::{Event, Job};
 use super::model::Model;
 use super::recipe::{Limit, Recipe, SearchConfig};
@@ -78,32 +78,34 @@ pub struct Search {
 }
 
 impl Search {
-    /// Searches the supernet `model`; subnets are judged on `validation`, and recalibrated on `train` if the recipe says so.
+    /// Searches the supernet `model`; subnets are judged on the validation images, and recalibrated on training images if the
+    /// recipe says so.
     ///
     /// `memory`, a file of JSON lines, keeps every evaluation: a search that is started again on it doesn't repeat any.
-    pub fn new(
-        recipe: Arc<Recipe>,
-        model: Model,
-        validation: &DeviceImages,
-        train: &DeviceImages,
-        memory: Option<PathBuf>,
-    ) -> Result<Self> {
-        let config = recipe.search.clone();
+    pub fn new(recipe: Arc<Recipe>, model: Model, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
+        let mut config = recipe.search.clone();
         let counted = model.space.graph(&model.task, Norm::Own)?;
         let meets = check_limits(&recipe, &model.task)?;
         if config.needs_latency() {
             runtime::check()?;
         }
-        let images = if config.images == 0 { validation.len() } else { config.images };
-        if images > validation.len() {
-            return Err(Error::invalid("search.images", images, format!("at most the {} validation images", validation.len())));
+        let most = data.validation.len();
+        let images = if config.images == 0 { most } else { config.images };
+        if images > most {
+            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
         }
+        let validation = data.validation.first(images);
+        let identity = Identity {
+            recipe_hash: recipe.hash(),
+            weights: model.network.hash(),
+            images: validation.hash(),
+            batch: data.memory.batch(config.batch)?,
+        };
+        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, HashMap::new())), |path| recall(path, &identity))?;
+        config.batch = batch;
         let compute = recipe.compute(model.network.device())?;
-        let evaluator = Evaluator::new(validation.first(images), train, &config.bn, config.batch, compute, recipe.seed);
+        let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
         let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), meets, recipe.seed);
-        let identity =
-            json!({ "recipe_hash": recipe.hash(), "weights": model.network.hash(), "images": validation.first(images).hash() });
-        let known = memory.as_deref().map_or(Ok(HashMap::new()), |path| recall(path, &identity))?;
         let (queue, looked_at, started) = (VecDeque::new(), HashMap::new(), Instant::now());
         let (done, archs) = (vec![], vec![]);
         Ok(Self { config, recipe, model, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
@@ -203,6 +205,7 @@ impl Search {
             seconds: self.started.elapsed().as_secs_f64(),
             arch: Some(evaluation.arch.clone()),
             accuracy: evaluation.accuracy,
+            bn: Some(evaluation.bn.clone()),
             ..Default::default()
         }
     }
@@ -323,32 +326,46 @@ fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Resul
     runtime::latency(&file, task.image, &recipe.latency)
 }
 
-/// Reads what an earlier search on the same recipe, weights and images found out. A last line that a crash cut short is
-/// left out; any other that can't be read is an error, and the file stays as it is.
-fn recall(path: &Path, identity: &Value) -> Result<HashMap<String, Evaluation>> {
+/// Whose evaluations a file keeps: its first line.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    recipe_hash: String,
+    weights: String,
+    images: String,
+    batch: usize,
+}
+
+/// Reads what an earlier search on the same recipe, weights and images found out, in batches of what size. A last line that a
+/// crash cut short is left out; any other that can't be read is an error, and the file stays as it is.
+///
+/// A search keeps to the batch that it was begun with: the recipe is the same, and with it the limit that it was cut down to.
+fn recall(path: &Path, identity: &Identity) -> Result<(usize, HashMap<String, Evaluation>)> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::files::write_whole(path, format!("{identity}\n").as_bytes())?;
-            return Ok(HashMap::new());
+            let line = serde_json::to_string(identity).expect("an identity is plain data");
+            crate::files::write_whole(path, format!("{line}\n").as_bytes())?;
+            return Ok((identity.batch, HashMap::new()));
         }
         Err(error) => return Err(Error::io(path)(error)),
     };
     let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
     let mut lines = whole.lines();
-    if lines.next() != Some(identity.to_string().as_str()) {
+    let theirs = lines.next().and_then(|line| serde_json::from_str::<Identity>(line).ok());
+    let same = |theirs: &Identity| theirs.batch > 0 && Identity { batch: identity.batch, ..theirs.clone() } == *identity;
+    let Some(Identity { batch, .. }) = theirs.filter(same) else {
         return Err(Error::corrupt(
             path,
             "found evaluations of another recipe, supernet or data, wanted those of this one or no such file",
         ));
-    }
+    };
     let unreadable = |at: usize, error| Error::corrupt(path, format!("line {}: found {error}, wanted an evaluation", at + 2));
     let read = |(at, line): (usize, &str)| serde_json::from_str::<Evaluation>(line).map_err(|error| unreadable(at, error));
     let known = lines.enumerate().map(read).collect::<Result<Vec<_>>>()?;
     if whole.len() < text.len() {
         crate::files::write_whole(path, whole.as_bytes())?;
     }
-    Ok(known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect())
+    Ok((batch, known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect()))
 }
 
 fn line(evaluation: &Evaluation) -> String {
@@ -372,12 +389,13 @@ pub struct Evaluate {
 
 impl Evaluate {
     /// Judges `archs` as a search with the same settings would.
-    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, validation: &DeviceImages, train: &DeviceImages) -> Result<Self> {
-        let SearchConfig { images, bn, batch, .. } = &recipe.search;
-        let images = if *images == 0 { validation.len() } else { *images };
+    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, data: &RunData) -> Result<Self> {
+        let config = SearchConfig { batch: data.memory.batch(recipe.search.batch)?, ..recipe.search.clone() };
+        let images = if config.images == 0 { data.validation.len() } else { config.images };
+        let validation = data.validation.first(images);
         let compute = recipe.compute(model.network.device())?;
-        let evaluator = Evaluator::new(validation.first(images), train, bn, *batch, compute, recipe.seed);
-        Ok(Self { model, evaluator, archs, accuracies: vec![], bn: recipe.search.bn_text(), started: Instant::now() })
+        let evaluator = Evaluator::new(validation, &data.train, &config.bn, config.batch, compute, recipe.seed);
+        Ok(Self { model, evaluator, archs, accuracies: vec![], bn: config.bn_text(), started: Instant::now() })
     }
 
     /// The accuracies so far, in the order of the list.
@@ -398,6 +416,7 @@ impl Job for Evaluate {
             seconds: self.started.elapsed().as_secs_f64(),
             arch: Some(self.model.space.text(arch)),
             accuracy: Some(accuracy),
+            bn: Some(self.bn.clone()),
             ..Default::default()
         }))
     }

@@ -69,14 +69,18 @@ impl Place {
 
     /// Grey images of 8×8 pixels: the first channel of the shared pictures.
     fn idx(&self, part: &str, count: usize, seed: u64) {
-        let images = pictures(count, 8, 8, seed);
-        let grey: Vec<u8> = images.pixels().chunks(3 * 64).flat_map(|image| image[..64].to_vec()).collect();
+        self.idx_of(part, count, 8, seed);
+    }
+
+    fn idx_of(&self, part: &str, count: usize, side: usize, seed: u64) {
+        let (images, pixels) = (pictures(count, side, 8, seed), side * side);
+        let grey: Vec<u8> = images.pixels().chunks(3 * pixels).flat_map(|image| image[..pixels].to_vec()).collect();
         let header = |magic: u32, sizes: &[u32]| {
             [&[magic], sizes].concat().iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
         };
         fs::create_dir_all(self.path("data")).unwrap();
         let write = |name: &str, bytes: Vec<u8>| fs::write(self.path("data").join(format!("{part}-{name}")), bytes).unwrap();
-        write("images-idx3-ubyte", [header(0x803, &[count as u32, 8, 8]), grey].concat());
+        write("images-idx3-ubyte", [header(0x803, &[count as u32, side as u32, side as u32]), grey].concat());
         write("labels-idx1-ubyte", [header(0x801, &[count as u32]), images.labels().to_vec()].concat());
     }
 
@@ -255,6 +259,8 @@ fn recipes_with_mistakes() {
     contains(&place.refused_recipe("validation = 64", "validation = 320"), &["validation: found 320"]);
     contains(&place.refused_recipe("seed = 3", "seed = 3\ndevice = \"cuda:7\""), &["device: found \"cuda:7\"", "\"cpu\""]);
     contains(&place.refused_recipe("[train]", "[train"), &["recipe", "TOML"]);
+    contains(&place.refused_recipe("seed = 3", "seed = 3\nmemory_limit = 0"), &["memory_limit: found 0, wanted 1…"]);
+    contains(&place.refused_recipe("seed = 3", "seed = 3\nmemory_limit = \"1 GB\""), &["memory_limit", "1 GB"]);
     contains(
         &place.refused_recipe(
             "batch = 16\nrate = 0.1\naugment = { crop = 1",
@@ -299,6 +305,74 @@ fn a_limit_that_one_architecture_meets_finds_it() {
     place.recipe("rare.toml", &text);
     place.works(&["run", "rare.toml", "--data", "data", "--out", "rare"]);
     assert_eq!(place.json("rare/result.json")["subnets"][0]["arch"], all);
+}
+
+/// The most memory that `command` had till its successful end, in bytes.
+fn peak(command: &mut Command) -> u64 {
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(child.wait().unwrap().success());
+    peak
+}
+
+impl Place {
+    /// The recipe under the least limit that its refusal names, as `limited.toml`; gives the limit and the refusal.
+    fn least_limit(&self, recipe: &str) -> (u64, String) {
+        self.recipe("limited.toml", &format!("memory_limit = 1\n{recipe}"));
+        let message = self.refused(&["run", "limited.toml", "--data", "data", "--out", "limited"]);
+        assert!(!self.path("limited").exists(), "refused before the work starts");
+        let wanted = message.split("wanted at least ").nth(1).and_then(|rest| rest.split(' ').next());
+        let megabytes = wanted.unwrap().parse::<u64>().unwrap() + 5; // no two processes start with quite the same memory
+        self.recipe("limited.toml", &format!("memory_limit = {megabytes}\n{recipe}"));
+        (megabytes, message)
+    }
+}
+
+#[test]
+fn a_run_stays_within_the_least_limit_that_is_named() {
+    let place = Place::new();
+    let recipe = RECIPE.replace("epochs = 8", "epochs = 3").replace("channels = 4", "channels = 32");
+    let recipe = recipe.replace("batch = 16", "batch = 256").replace("macs.max = 400000", "macs.min = 0");
+    let (megabytes, message) = place.least_limit(&recipe);
+    contains(&message, &["memory_limit: found 1 MB", "MB for a training step of batch 256"]);
+    let peak = peak(&mut place.command(&["run", "limited.toml", "--data", "data", "--out", "limited"]));
+    assert!((60_000_000..megabytes * 1_000_000).contains(&peak), "{peak} bytes under a limit of {megabytes} MB");
+    let found = megabytes - 40; // a third of what the activations need
+    place.recipe("limited.toml", &format!("memory_limit = {found}\n{recipe}"));
+    let message = place.refused(&["train", "limited.toml", "--data", "data", "--out", "less"]);
+    contains(&message, &[&format!("found {found} MB"), "batch 256 (or a smaller train.batch, at most 1"]);
+}
+
+#[test]
+fn a_limit_on_memory_makes_evaluation_batches_smaller_and_says_so() {
+    let place = Place::new();
+    place.idx_of("train", 128, 32, 1);
+    place.idx_of("t10k", 4, 32, 2);
+    let recipe = RECIPE.replace("epochs = 8", "epochs = 1").replace("channels = 4", "channels = 16");
+    let recipe = recipe.replace("batch = 16", "batch = 2").replace("macs.max = 400000", "macs.min = 0");
+    let (megabytes, _) = place.least_limit(&recipe.replace("[search]", "[search]\nbatch = 64"));
+    let peak = peak(&mut place.command(&["run", "limited.toml", "--data", "data", "--out", "limited"]));
+    assert!(peak < megabytes * 1_000_000, "{peak} bytes under a limit of {megabytes} MB");
+    let result = place.json("limited/result.json");
+    let bn = result["search"]["bn"].as_str().unwrap();
+    assert!(["from batches of 16", "from batches of 32"].contains(&bn), "{bn}");
+    assert!(result["search"]["evaluations"].as_array().unwrap().iter().all(|evaluation| evaluation["bn"] == bn));
+    assert_eq!(result["subnets"][0]["supernet_bn"], bn);
+    let printed = place.run(&["search", "limited/supernet.safetensors", "--data", "data", "--out", "again"]).stderr;
+    contains(&String::from_utf8(printed).unwrap(), &["best", bn]);
+    // A search that goes on keeps to the batch that it was begun with.
+    let memory = place.path("again/evaluations.jsonl");
+    let text = fs::read_to_string(&memory).unwrap();
+    assert!(text.lines().next().unwrap().contains("\"batch\":"), "{text}");
+    fs::write(&memory, text.lines().next().unwrap().split("\"batch\":").next().unwrap().to_owned() + "\"batch\":8}\n").unwrap();
+    place.works(&["search", "limited/supernet.safetensors", "--data", "data", "--out", "again"]);
+    assert_eq!(place.json("again/search.json")["bn"], "from batches of 8");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 mod counts;
 mod exporting;
 mod header;
+mod memory;
 mod planning;
 mod recipes;
 mod tidy;

@@ -131,7 +131,7 @@ fn running_statistics_move_and_hold_as_those_of_libtorch() {
         let plan = Plan::with(model.graph(), &arch, kernels);
         let network = model.network.with_own_statistics(&plan);
         let pass = |statistics| plan.run(&network, &Run { statistics, ..TRAIN }, &images);
-        let moved = (0..3).map(|_| pass(Statistics::Update { momentum: 0.3 })).last().unwrap();
+        let moved = [0.3; 3].map(|momentum| pass(Statistics::Update { momentum })).into_iter().next_back().unwrap();
         let loss = pass(Statistics::Fixed).cross_entropy_loss::<Tensor>(&labels, None, tch::Reduction::Mean, -100, 0.0);
         let slots = network.slots_of(&plan);
         let leaves: Vec<&Tensor> = slots.iter().map(|&slot| network.leaf(slot)).collect();

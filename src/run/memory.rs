@@ -1,0 +1,218 @@
+//! Does a run fit into the memory that its recipe allows? Worked out before the work starts, for whatever architecture of
+//! the space takes most.
+//!
+//! A phase needs what the process has once its images are loaded, what the libraries take at their first calls, the weights
+//! and what goes with them, and the greater of the activations of a batch and a checkpoint on its way to the disk.
+
+use super::export;
+use super::recipe::{BnPolicy, Recipe};
+use crate::graph::{Activations, Precision};
+use crate::space::{Norm, Task};
+use crate::{Error, Result};
+
+const MEGABYTE: u64 = 1_000_000;
+/// Code, tables and threads of libtorch and ONNX Runtime, beyond what loading libtorch takes.
+const LIBRARIES: u64 = 64 * MEGABYTE;
+/// Evaluation isn't cut below so many images at a time: statistics from fewer say little.
+const LEAST_BATCH: usize = 16;
+/// Vectors as long as the weights, beside momentum: a supernet and what is trained, its gradient, that of a path and the sum
+/// over paths, two in an update.
+const VECTORS: u64 = 7;
+
+/// What a run may take. Without a limit everything fits.
+pub struct Memory(Option<Bounds>);
+
+/// In bytes, unless something else is said.
+struct Bounds {
+    limit: u64,
+    /// Of the process and the libraries, before there is a network.
+    before: u64,
+    weights: u64,
+    activations: Activations,
+    precision: Precision,
+    /// The training images once more, as they are split.
+    split: u64,
+    /// Images that statistics are made from.
+    calibration: u64,
+    /// Momentum groups there may be.
+    groups: u64,
+    /// How many images there are to validate and to test on.
+    counts: [usize; 2],
+}
+
+/// What some work takes.
+struct Need {
+    bytes: u64,
+    /// The work, and what would take less.
+    work: String,
+}
+
+impl Memory {
+    /// For `recipe`, in this process as it is now: so many images to train, validate and test are loaded.
+    pub fn new(recipe: &Recipe, task: &Task, [train, validation, test]: [usize; 3]) -> Result<Self> {
+        let Some(megabytes) = recipe.memory_limit else { return Ok(Self(None)) };
+        if recipe.device != "cpu" {
+            let found = format!("{megabytes} on device \"{}\"", recipe.device);
+            return Err(Error::invalid(
+                "memory_limit",
+                found,
+                "no limit there: a GPU's memory isn't looked at; or device \"cpu\"",
+            ));
+        }
+        let graph = recipe.space.graph(task, Norm::Shared)?;
+        let image = task.image.iter().product::<i64>() as u64;
+        let calibration = if let BnPolicy::Recalibrate { images } = recipe.search.bn { images } else { 0 };
+        Ok(Self(Some(Bounds {
+            limit: megabytes * MEGABYTE,
+            before: resident() + LIBRARIES,
+            weights: 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>(),
+            activations: Activations::most(&graph),
+            precision: recipe.precision,
+            split: train as u64 * image,
+            calibration: calibration as u64 * image,
+            groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
+            counts: [validation, test],
+        })))
+    }
+
+    /// An error unless every phase of `recipe` fits, evaluation in the smallest batches.
+    pub fn check(&self, recipe: &Recipe) -> Result<()> {
+        let Some(bounds) = &self.0 else { return Ok(()) };
+        let least = recipe.search.batch.min(LEAST_BATCH);
+        let retraining = (recipe.retrain.epochs > 0).then(|| bounds.training("retrain", recipe.retrain.batch));
+        let needs = [bounds.proof(), bounds.evaluation(least), bounds.training("train", recipe.train.batch)];
+        let greatest = retraining.into_iter().chain(needs).max_by_key(|need| need.bytes);
+        bounds.allow(greatest.expect("there are three at least"))
+    }
+
+    /// How many images are evaluated at a time where `wanted` are asked for: so many, or half as many, or a quarter, …
+    /// until they fit. By halves, so that a measure doesn't hang on each megabyte that a process happens to have.
+    pub fn batch(&self, wanted: usize) -> Result<usize> {
+        let Some(bounds) = &self.0 else { return Ok(wanted) };
+        let least = wanted.min(LEAST_BATCH);
+        let halves = std::iter::successors(Some(wanted), |batch| Some(batch / 2)).take_while(|&batch| batch > least);
+        match halves.into_iter().find(|&batch| bounds.fits(&bounds.evaluation(batch))) {
+            Some(batch) => Ok(batch),
+            None => bounds.allow(bounds.evaluation(least)).map(|()| least),
+        }
+    }
+}
+
+impl Bounds {
+    fn training(&self, table: &str, batch: usize) -> Need {
+        let per_image = self.activations.training(self.precision);
+        let fixed = self.before + (VECTORS + self.groups) * self.weights;
+        let most = self.limit.saturating_sub(fixed) / per_image;
+        let smaller = match most >= 1 && fixed + self.checkpoint().max(self.split) <= self.limit {
+            true => format!(" (or a smaller {table}.batch, at most {most})"),
+            false => String::new(),
+        };
+        Need {
+            bytes: fixed + (batch as u64 * per_image).max(self.checkpoint()).max(self.split),
+            work: format!("a {table}ing step of batch {batch}{smaller}"),
+        }
+    }
+
+    fn evaluation(&self, batch: usize) -> Need {
+        let images = batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision);
+        let bytes = self.before + VECTORS * self.weights + self.calibration + images.max(self.checkpoint());
+        Need { bytes, work: format!("evaluation in batches of {batch}") }
+    }
+
+    /// A network and its file side by side. ONNX Runtime lays out its memory before it runs, so it leaves no holes.
+    fn proof(&self) -> Need {
+        let images = export::BATCH.min(self.counts[1]);
+        let both = images as u64 * (self.activations.evaluation(Precision::Fp32) + 4 * self.activations.peak);
+        Need {
+            bytes: self.before + VECTORS * self.weights + both,
+            work: format!("the proof of a file on {images} images at a time"),
+        }
+    }
+
+    /// Weights and momentum as they are written or read: as tensors, and as a file.
+    fn checkpoint(&self) -> u64 {
+        2 * (1 + self.groups) * self.weights
+    }
+
+    fn fits(&self, need: &Need) -> bool {
+        need.bytes <= self.limit
+    }
+
+    fn allow(&self, need: Need) -> Result<()> {
+        if self.fits(&need) {
+            return Ok(());
+        }
+        let (found, wanted) = (self.limit / MEGABYTE, need.bytes.div_ceil(MEGABYTE));
+        Err(Error::invalid("memory_limit", format!("{found} MB"), format!("at least {wanted} MB for {}", need.work)))
+    }
+}
+
+/// Bytes of this process that are in memory; 0 where the system doesn't say.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100 MB before anything, a million weights, 1 MB an image to train on and 300 kB to judge it.
+    fn memory(megabytes: u64) -> Memory {
+        Memory(Some(Bounds {
+            limit: megabytes * MEGABYTE,
+            before: 100 * MEGABYTE,
+            weights: 4 * MEGABYTE,
+            activations: Activations { all: 175_000, peak: 25_000, unfolded: 0 },
+            precision: Precision::Fp32,
+            split: 10 * MEGABYTE,
+            calibration: 0,
+            groups: 5,
+            counts: [1000, 40],
+        }))
+    }
+
+    fn recipe() -> Recipe {
+        let text = "validation = 1\nspace = { kind = \"nb201\" }\ntrain = { batch = 64 }\nretrain = { batch = 70 }\n";
+        Recipe::from_toml(&format!("{text}search = {{ batch = 256 }}")).unwrap()
+    }
+
+    #[test]
+    fn the_greatest_need_is_told_with_the_way_out() {
+        let refused = |megabytes| memory(megabytes).check(&recipe()).unwrap_err().to_string();
+        // 100 + 12 · 4 + 70 MB for the larger of the two training steps.
+        let need = "wanted at least 218 MB for a retraining step of batch 70";
+        assert_eq!(refused(217), format!("memory_limit: found 217 MB, {need} (or a smaller retrain.batch, at most 69)"));
+        assert_eq!(refused(148), format!("memory_limit: found 148 MB, {need}"), "a checkpoint takes 48 MB whatever the batch");
+        assert!(memory(218).check(&recipe()).is_ok());
+        assert!(Memory(None).check(&recipe()).is_ok());
+    }
+
+    #[test]
+    fn evaluation_batches_are_halved_until_they_fit() {
+        // 100 + 7 · 4 MB, and 0.3 MB an image or 48 MB.
+        let batches = [205, 204, 176].map(|megabytes| memory(megabytes).batch(256).unwrap());
+        assert_eq!(batches, [256, 128, 128]);
+        let bounds = |megabytes| Bounds { groups: 0, ..memory(megabytes).0.unwrap() };
+        let small = |megabytes, wanted| Memory(Some(bounds(megabytes))).batch(wanted);
+        assert_eq!([small(150, 256).unwrap(), small(138, 256).unwrap(), small(138, 250).unwrap()], [64, 32, 31]);
+        assert_eq!(small(136, 8).unwrap(), 8, "what is asked for is never raised");
+        assert_eq!(Memory(None).batch(256).unwrap(), 256);
+        let wanted = "memory_limit: found 132 MB, wanted at least 136 MB for evaluation in batches of 16";
+        assert_eq!(small(132, 256).unwrap_err().to_string(), wanted);
+    }
+
+    #[test]
+    fn a_gpu_is_told_apart() {
+        let recipe = Recipe { memory_limit: Some(800), device: "cuda:0".into(), ..recipe() };
+        let task = Task { image: [1, 8, 8], classes: vec![], mean: vec![], deviation: vec![] };
+        let message = Memory::new(&recipe, &task, [1, 1, 1]).err().unwrap().to_string();
+        assert!(message.starts_with("memory_limit: found 800 on device \"cuda:0\", wanted no limit"), "{message}");
+    }
+
+    #[test]
+    fn this_process_is_somewhere() {
+        assert!(resident() > MEGABYTE);
+    }
+}
