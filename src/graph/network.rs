@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 use super::ops::{Init, NodeTensors};
 use super::{Graph, Node, NodeId, Plan, Run, Statistics};
 use crate::arch::stream::stream;
+use crate::hash::hex;
 use crate::{Error, Result};
 
 /// The place of one weight in the flat vector.
@@ -121,7 +122,7 @@ impl Network {
         let values = Vec::<f32>::try_from(self.flat.to_device(Device::Cpu)).expect("a flat fp32 tensor");
         let mut hasher = Sha256::new();
         values.iter().for_each(|value| hasher.update(value.to_le_bytes()));
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hasher.finalize())
     }
 
     /// The network on the CPU: itself if it is there already.

@@ -7,13 +7,13 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use super::kernels::{self, Form, Kernels, NormSettings, Summand};
 use super::ops::{self, BatchNorm, NodeTensors, Op};
-use super::{Graph, Network, Node, NodeId, Run, Shape, Statistics};
+use super::{Graph, Network, Node, NodeId, Run, Shape};
 use crate::arch::{Arch, Cost};
+use crate::hash::sha256;
 
 /// A value within a plan; 0 is the input.
 pub type Value = usize;
@@ -287,15 +287,15 @@ impl PlanStep {
     /// One result per output.
     fn run(&self, network: &Network, run: &Run, inputs: &[&Tensor]) -> Vec<Tensor> {
         match &self.call {
-            Call::Op(op) => vec![self.run_op(op, network, run, inputs)],
+            Call::Op(op) => vec![self.run_op(op, &self.members, network, run, inputs)],
             Call::Merged(op, split) => self.run_merged(op, network, run, inputs).split_with_sizes(split.as_slice(), 1),
             Call::Convolutions => self.run_convolutions(network, run, inputs[0]),
             Call::Join { terms, readers } => run_join(terms, readers, network, run, inputs),
         }
     }
 
-    fn run_op(&self, op: &Op, network: &Network, run: &Run, inputs: &[&Tensor]) -> Tensor {
-        match self.members.as_slice() {
+    fn run_op(&self, op: &Op, members: &[NodeId], network: &Network, run: &Run, inputs: &[&Tensor]) -> Tensor {
+        match members {
             [] => op.forward(run, &NodeTensors::default(), inputs),
             [node] => op.forward(run, &network.tensors(*node, run), inputs),
             _ => self.run_merged(op, network, run, inputs),
@@ -303,15 +303,15 @@ impl PlanStep {
     }
 
     fn run_convolutions(&self, network: &Network, run: &Run, image: &Tensor) -> Vec<Tensor> {
-        let mut weights = self.members.iter().map(|&node| network.tensors(node, run).weights.remove(0));
         if image.kind() == Kind::BFloat16 && kernels::cpu_multiplies_bf16() {
-            let convolved = |weight: Tensor| {
-                let pad = weight.size()[2] / 2;
-                image.conv2d(&run.compute(&weight), None::<Tensor>, [1, 1], [pad; 2], [1, 1], 1)
+            let convolved = |&node: &NodeId| match &network.graph().nodes()[node] {
+                Node::Op { op, .. } => self.run_op(op, &[node], network, run, &[image]),
+                _ => unreachable!("members are operators"),
             };
-            return weights.map(convolved).collect();
+            return self.members.iter().map(convolved).collect();
         }
-        kernels::convolutions(image, &weights.by_ref().collect::<Vec<_>>())
+        let weights: Vec<Tensor> = self.members.iter().map(|&node| network.tensors(node, run).weights.remove(0)).collect();
+        kernels::convolutions(image, &weights)
     }
 
     /// Joins the tensors of the siblings along the output channels; running statistics that moved are written back.
@@ -348,11 +348,7 @@ fn run_join(terms: &[Term], readers: &[Form], network: &Network, run: &Run, inpu
             }
         })
         .collect();
-    let (from_batch, momentum) = match run.statistics {
-        Statistics::Batch => (true, 0.0),
-        Statistics::Update { momentum } => (true, momentum),
-        Statistics::Fixed => (false, 0.0),
-    };
+    let (from_batch, momentum) = run.statistics.source();
     kernels::join(&summands, &NormSettings { from_batch, momentum, epsilon: BatchNorm::EPSILON }, readers)
 }
 
@@ -365,8 +361,9 @@ fn has_tensors(op: &Op) -> bool {
 }
 
 fn hash(parts: &[&str]) -> String {
-    let digest = Sha256::digest(parts.join(" "));
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = sha256(parts.join(" "));
+    digits.truncate(32);
+    digits
 }
 
 fn hash_of_terms(terms: &[String]) -> String {

@@ -22,6 +22,17 @@ pub enum Statistics {
     Fixed,
 }
 
+impl Statistics {
+    /// Whether they are the batch's, and its share in the running ones.
+    pub(super) fn source(&self) -> (bool, f64) {
+        match *self {
+            Self::Batch => (true, 0.0),
+            Self::Update { momentum } => (true, momentum),
+            Self::Fixed => (false, 0.0),
+        }
+    }
+}
+
 /// The number type of activations and of the products; weights, statistics and the loss are always fp32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -43,11 +43,7 @@ impl Operator for BatchNorm {
             Statistics::Batch => (None, None),
             Statistics::Update { .. } | Statistics::Fixed => (tensors.buffers.first(), tensors.buffers.get(1)),
         };
-        let (training, momentum) = match run.statistics {
-            Statistics::Batch => (true, 0.0),
-            Statistics::Update { momentum } => (true, momentum),
-            Statistics::Fixed => (false, 0.0),
-        };
+        let (training, momentum) = run.statistics.source();
         inputs[0].batch_norm(scale, shift, mean, variance, training, momentum, Self::EPSILON, true)
     }
 
