@@ -23,7 +23,7 @@
 //! - [`arch`]: genes, architectures, costs, random streams; plain data.
 //! - [`graph`]: networks with choices, their tensors, the plans that run them, ONNX.
 //! - [`space`]: the search spaces, one file each.
-//! - [`sampler`], [`schedule`], [`optimizer`], [`search`]: the parts that methods are composed of.
+//! - [`sampler`], [`loss`], [`schedule`], [`optimizer`], [`search`]: the parts that methods are composed of.
 //! - [`run`]: recipes, training, search, export, checkpoints, reports.
 //! - [`data`], [`rank`]: images; rank correlation against a truth table.
 //!
@@ -37,6 +37,7 @@ mod error;
 mod files;
 pub mod graph;
 mod hash;
+pub mod loss;
 pub mod optimizer;
 pub mod rank;
 pub mod run;
@@ -44,5 +45,6 @@ pub mod sampler;
 pub mod schedule;
 pub mod search;
 pub mod space;
+pub mod state;
 
 pub use error::{Error, Result};

@@ -6,7 +6,7 @@ use rand::RngExt;
 use supernaut::arch::{Arch, Gene, stream::stream};
 use supernaut::data::{Dataset, Images};
 use supernaut::graph::{self, Kernels};
-use supernaut::run::images::DeviceImages;
+use supernaut::run::images::{DeviceImages, Lessons};
 use supernaut::run::job::Job;
 use supernaut::run::model::Model;
 use supernaut::run::recipe::Recipe;
@@ -86,7 +86,8 @@ impl Work {
     /// The training loop of the library, on `model`.
     pub fn trainer_of(&self, model: Model) -> Result<Trainer> {
         let images = DeviceImages::new(&pictures(self.images), self.device()?);
-        Ok(Trainer::new(self.recipe()?, model, images, String::new())?)
+        let lessons = Lessons { validation: images.first(1), train: images, hash: String::new() };
+        Ok(Trainer::new(self.recipe()?, model, lessons)?)
     }
 
     /// The architectures that uniform sampling draws in the first `steps` steps.

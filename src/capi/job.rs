@@ -430,7 +430,7 @@ impl Begin {
         let Self { claim, saved, recipe, data } = self;
         data.memory.check(&recipe)?;
         let kind = if saved.model.arch.is_some() { "retrain" } else { "train" };
-        let trainer = Trainer::go_on(Arc::new(recipe.clone()), data.train, data.hash, saved)?;
+        let trainer = Trainer::go_on(Arc::new(recipe.clone()), data.lessons(), saved)?;
         Ok(Engine::job(kind, claim, &recipe, Work::Train(Box::new(trainer)), event, user))
     }
 }
@@ -501,7 +501,7 @@ pub unsafe extern "C" fn snt_retrain_start(
         let arch = begin.saved.model.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
         let Begin { saved, recipe, data, .. } = &begin;
         let model = subnet(recipe, &saved.model, &arch, data)?;
-        let fresh = Trainer::new(Arc::new(recipe.clone()), model, data.train.all(), data.hash.clone())?.saved();
+        let fresh = Trainer::new(Arc::new(recipe.clone()), model, data.lessons())?.saved();
         let claim = Shared::new(supernet.context.clone(), fresh).claim()?;
         let saved = claim.saved();
         Begin { claim, saved, ..begin }.train(event, user)

@@ -125,8 +125,8 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let images = RunData::new(&recipe, data)?;
     check_limits(&recipe, &images.task)?; // better now than after the training
     images.memory.check(&recipe)?;
-    let model = Model::supernet(recipe.space.clone(), images.task, recipe.seed, device)?;
-    Ok(Trainer::new(Arc::new(recipe), model, images.train, images.hash)?.saved())
+    let model = Model::supernet(recipe.space.clone(), images.task.clone(), recipe.seed, device)?;
+    Ok(Trainer::new(Arc::new(recipe), model, images.lessons())?.saved())
 }
 
 /// Reads a checkpoint onto its own device, or onto that of `context`.

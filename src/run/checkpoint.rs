@@ -1,10 +1,10 @@
 //! Checkpoints: a safetensors file whose metadata is a manifest, written beside and renamed.
 //!
 //! Tensors: every weight and running statistic by its name, `optimizer.momentum.J` for each momentum row in use, and
-//! `optimizer.touched`. The random streams are functions of the step, so there is nothing else to a run's state. The
-//! same run writes the same bytes.
+//! `optimizer.touched`, and `state.PART.NAME` for each row of numbers that a sampler or a term of the loss remembers. The
+//! random streams are functions of the step, so there is nothing else to a run's state. The same run writes the same bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -16,6 +16,7 @@ use super::model::Model;
 use super::recipe::Recipe;
 use crate::hash::hex;
 use crate::space::{SpaceConfig, Task};
+use crate::state::State;
 use crate::{Error, Result, files};
 
 /// Version of the format.
@@ -60,6 +61,9 @@ pub struct Manifest {
     pub data_hash: String,
     /// How far the run had come.
     pub progress: Progress,
+    /// What parts of the run remember, by the name of the part; their rows of numbers are tensors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, serde_json::Value>,
     /// Version of supernaut that wrote it.
     pub supernaut: String,
     /// Version of libtorch that trained it.
@@ -81,6 +85,7 @@ impl Manifest {
             recipe_hash: recipe.hash(),
             data_hash: data_hash.to_owned(),
             progress,
+            states: BTreeMap::new(),
             supernaut: env!("CARGO_PKG_VERSION").into(),
             libtorch: super::versions::LIBTORCH.into(),
             sha256: String::new(),
@@ -111,18 +116,52 @@ pub struct Saved {
     pub touched: Vec<bool>,
     /// The momentum rows.
     pub rows: Vec<Option<Tensor>>,
+    /// What parts of the run remember, by the name of the part.
+    pub states: BTreeMap<String, State>,
 }
 
 impl Saved {
     /// Writes it as a checkpoint.
     pub fn write(&self, path: &Path) -> Result<()> {
-        save(path, &self.manifest, &self.model, &self.touched, &self.rows)
+        let blobs = self.blobs()?;
+        let states = self.states.iter().map(|(part, state)| (part.clone(), state.values.clone())).collect();
+        let manifest = Manifest { states, ..self.manifest.clone() };
+        let sha256 = checksum(&manifest, blobs.iter().map(|blob| (blob.name.as_str(), &*blob.bytes)));
+        let json = serde_json::to_string(&Manifest { sha256, ..manifest }).map_err(|error| Error::Internal(error.to_string()))?;
+        let views = blobs.iter().map(|blob| {
+            let view = TensorView::new(blob.kind, blob.shape.clone(), &blob.bytes);
+            (blob.name.as_str(), view.expect("the bytes are as many as the shape says"))
+        });
+        let file = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+            .map_err(|error| Error::Internal(format!("safetensors: {error}")))?;
+        files::write_whole(path, &file)
+    }
+
+    /// Every tensor, sorted by name.
+    fn blobs(&self) -> Result<Vec<Blob>> {
+        let mut blobs = vec![];
+        for (name, tensor) in self.model.network.named() {
+            blobs.push(Blob::of_floats(name, &tensor)?);
+        }
+        for (group, row) in self.rows.iter().enumerate().filter_map(|(group, row)| Some((group, row.as_ref()?))) {
+            blobs.push(Blob::of_floats(format!("optimizer.momentum.{group}"), row)?);
+        }
+        for (part, state) in &self.states {
+            for (name, numbers) in &state.numbers {
+                blobs.push(Blob::of_floats(format!("{}{name}", prefix(part)), &Tensor::from_slice(numbers))?);
+            }
+        }
+        let flags: Vec<u8> = self.touched.iter().map(|&flag| flag.into()).collect();
+        blobs.push(Blob { name: "optimizer.touched".into(), kind: Dtype::U8, shape: vec![flags.len()], bytes: flags });
+        blobs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(blobs)
     }
 
     /// The same state: tensors are shared, not copied.
     pub fn shallow_clone(&self) -> Self {
         let rows = self.rows.iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
-        Self { manifest: self.manifest.clone(), model: self.model.shallow_clone(), touched: self.touched.clone(), rows }
+        let (manifest, touched, states) = (self.manifest.clone(), self.touched.clone(), self.states.clone());
+        Self { manifest, model: self.model.shallow_clone(), touched, rows, states }
     }
 }
 
@@ -134,28 +173,9 @@ struct Blob {
     bytes: Vec<u8>,
 }
 
-/// Writes a checkpoint.
-pub fn save(path: &Path, manifest: &Manifest, model: &Model, touched: &[bool], rows: &[Option<Tensor>]) -> Result<()> {
-    let mut blobs = vec![];
-    for (name, tensor) in model.network.named() {
-        blobs.push(Blob::of_floats(name, &tensor)?);
-    }
-    for (group, row) in rows.iter().enumerate().filter_map(|(group, row)| Some((group, row.as_ref()?))) {
-        blobs.push(Blob::of_floats(format!("optimizer.momentum.{group}"), row)?);
-    }
-    let flags: Vec<u8> = touched.iter().map(|&flag| flag.into()).collect();
-    blobs.push(Blob { name: "optimizer.touched".into(), kind: Dtype::U8, shape: vec![flags.len()], bytes: flags });
-    blobs.sort_by(|a, b| a.name.cmp(&b.name));
-    let manifest =
-        Manifest { sha256: checksum(manifest, blobs.iter().map(|blob| (blob.name.as_str(), &*blob.bytes))), ..manifest.clone() };
-    let json = serde_json::to_string(&manifest).map_err(|error| Error::Internal(error.to_string()))?;
-    let views = blobs.iter().map(|blob| {
-        let view = TensorView::new(blob.kind, blob.shape.clone(), &blob.bytes).expect("the bytes are as many as the shape says");
-        (blob.name.as_str(), view)
-    });
-    let file = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
-        .map_err(|error| Error::Internal(format!("safetensors: {error}")))?;
-    files::write_whole(path, &file)
+/// How the tensors of a part's state are called.
+fn prefix(part: &str) -> String {
+    format!("state.{part}.")
 }
 
 impl Blob {
@@ -233,7 +253,20 @@ pub fn load(path: &Path, device: Device) -> Result<Saved> {
     if touched.len() != model.network.slots().len() || rows.iter().flatten().any(|row| row.size() != length) {
         return Err(Error::corrupt(path, "found an optimiser of other sizes than the network, wanted those of the same one"));
     }
-    Ok(Saved { manifest, model, touched, rows })
+    let states = states(&manifest, &floats);
+    Ok(Saved { manifest, model, touched, rows, states })
+}
+
+/// What each part remembers: its values from the manifest, its rows from the tensors.
+fn states(manifest: &Manifest, tensors: &HashMap<String, Tensor>) -> BTreeMap<String, State> {
+    let numbers = |tensor: &Tensor| Vec::<f32>::try_from(tensor.to_device(Device::Cpu).view(-1)).expect("fp32");
+    let rows = |part: &str| {
+        let prefix = prefix(part);
+        tensors.iter().filter_map(|(name, row)| Some((name.strip_prefix(&prefix)?.to_owned(), numbers(row)))).collect()
+    };
+    let state =
+        |(part, values): (&String, &serde_json::Value)| (part.clone(), State { values: values.clone(), numbers: rows(part) });
+    manifest.states.iter().map(state).collect()
 }
 
 fn rebuild(manifest: &Manifest, device: Device) -> Result<Model> {

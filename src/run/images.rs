@@ -38,6 +38,21 @@ impl RunData {
         let memory = Memory::new(recipe, &task, [train.len(), validation.len(), test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }
+
+    /// What a training loop works on; the images aren't copied.
+    pub fn lessons(&self) -> Lessons {
+        Lessons { train: self.train.all(), validation: self.validation.all(), hash: self.hash.clone() }
+    }
+}
+
+/// What a training loop works on.
+pub struct Lessons {
+    /// What is learnt from.
+    pub train: DeviceImages,
+    /// What a method may look at beside, if its recipe says so.
+    pub validation: DeviceImages,
+    /// Names the data set.
+    pub hash: String,
 }
 
 /// Labelled images on a device.

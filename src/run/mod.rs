@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod evaluate;
 pub mod export;
+mod feed;
 pub mod images;
 pub mod job;
 pub mod memory;

@@ -117,7 +117,7 @@ impl Project {
         let path = self.folder.join("supernet.safetensors");
         let fresh = || {
             let model = Model::supernet(self.recipe.space.clone(), self.data.task.clone(), self.recipe.seed, self.device)?;
-            Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
+            Trainer::new(self.recipe.clone(), model, self.data.lessons())
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
         self.train_to_end(trainer, &path, None, watch)
@@ -128,7 +128,7 @@ impl Project {
         let path = self.folder.join(format!("{name}.safetensors"));
         let fresh = || {
             let model = subnet(&self.recipe, supernet, arch, &self.data)?;
-            Trainer::new(self.recipe.clone(), model, self.data.train.all(), self.data.hash.clone())
+            Trainer::new(self.recipe.clone(), model, self.data.lessons())
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
         if trainer.model().arch.as_ref() != Some(arch) {
@@ -140,7 +140,7 @@ impl Project {
     }
 
     fn resumed(&self, path: &Path) -> Result<Trainer> {
-        Trainer::resume(self.recipe.clone(), self.data.train.all(), self.data.hash.clone(), path)
+        Trainer::resume(self.recipe.clone(), self.data.lessons(), path)
     }
 
     /// Trains with checkpoints; a cancelled run saves one more.

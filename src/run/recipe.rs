@@ -9,6 +9,7 @@ use crate::arch::Metric;
 use crate::data::Source;
 use crate::graph::{Compute, Device, Kernels, Precision, onnx};
 use crate::hash::sha256;
+use crate::loss::LossConfig;
 use crate::optimizer::{GradReset, SgdConfig};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
@@ -93,6 +94,14 @@ pub struct Augment {
     pub flip: bool,
 }
 
+fn task_alone() -> Vec<LossConfig> {
+    vec![LossConfig::Task(Default::default())]
+}
+
+fn is_task_alone(loss: &[LossConfig]) -> bool {
+    loss == task_alone()
+}
+
 /// The `[train]` table. The defaults are the settings of the paper on NAS-Bench-201.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -107,6 +116,9 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// Which paths are trained next.
     pub sampler: SamplerConfig,
+    /// What is asked of them: terms that are added up.
+    #[serde(skip_serializing_if = "is_task_alone")]
+    pub loss: Vec<LossConfig>,
     /// Momentum β.
     pub momentum: f64,
     /// Whether SGD looks ahead.
@@ -138,6 +150,7 @@ impl Default for TrainConfig {
             rate: 0.025,
             schedule: ScheduleConfig::ComplexityAware(Default::default()),
             sampler: SamplerConfig::default(),
+            loss: task_alone(),
             momentum: 0.9,
             nesterov: true,
             momentum_separation: true,
@@ -171,6 +184,9 @@ impl TrainConfig {
         within(&field("augment.crop"), self.augment.crop as f64, 0.0, 256.0)?;
         if self.nesterov && self.momentum == 0.0 {
             return Err(Error::invalid(field("nesterov"), "true with momentum 0", "false, or a momentum to look ahead along"));
+        }
+        if self.loss.is_empty() {
+            return Err(Error::invalid(field("loss"), "nothing", "at least one term, such as { kind = \"task\" }"));
         }
         match &self.schedule {
             ScheduleConfig::ComplexityAware(calr) => within(&field("schedule.gamma_max"), calr.gamma_max, 1.0, 100.0),

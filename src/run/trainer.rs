@@ -1,24 +1,28 @@
 //! The training loop: one for supernets and for networks that stand alone, whatever the method.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rand::seq::SliceRandom;
 use serde_json::{Value, json};
-use tch::{Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use super::checkpoint::{self, Manifest, Progress, Saved};
-use super::images::DeviceImages;
+use super::feed::Feed;
+use super::images::Lessons;
 use super::job::{Event, Job};
 use super::model::{ComplexityRange, Model};
-use super::recipe::{Recipe, TrainConfig};
+use super::recipe::{Augment, Recipe, TrainConfig};
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Device, Plan, Run, Statistics};
+use crate::graph::{Compute, Device, Statistics};
+use crate::loss::{self, Loss, Step};
 use crate::optimizer::Sgd;
-use crate::sampler::Ask;
+use crate::sampler::{self, Ask, Sampler, Trial};
+use crate::space::Norm;
+use crate::state::State;
 use crate::{Error, Result};
 
 /// Momentum of running statistics.
@@ -29,16 +33,17 @@ pub struct Trainer {
     recipe: Arc<Recipe>,
     config: TrainConfig,
     model: Model,
-    images: DeviceImages,
+    feed: Feed,
+    validation: Feed,
     data_hash: String,
     complexity: ComplexityRange,
     /// The gene whose options are the momentum groups.
     split: Option<usize>,
     compute: Compute,
+    sampler: Box<dyn Sampler>,
+    losses: Vec<Box<dyn Loss>>,
     sgd: Sgd,
     step: u64,
-    /// The shuffled images of one epoch.
-    order: (u64, Vec<i64>),
     /// Losses that still lie on the device: step, paths, mean over the paths.
     unread: VecDeque<(u64, Vec<Arch>, Tensor)>,
     /// See [`read_losses_behind`](Self::read_losses_behind).
@@ -48,50 +53,54 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Trains `model` on `images` by the `[train]` table, or by `[retrain]` if it stands alone. `data_hash` names the
-    /// data set that the images are the training part of.
-    pub fn new(recipe: Arc<Recipe>, model: Model, images: DeviceImages, data_hash: String) -> Result<Self> {
+    /// Trains `model` by the `[train]` table, or by `[retrain]` if it stands alone.
+    pub fn new(recipe: Arc<Recipe>, model: Model, lessons: Lessons) -> Result<Self> {
         let config = if model.arch.is_some() { recipe.retrain.training() } else { recipe.train.clone() };
-        let graph = model.graph();
         let (split, groups) = split(&recipe, &config, &model)?;
         let places = model.network.slots().iter().map(|slot| slot.range.clone()).collect();
         let compute = recipe.compute(model.network.device())?;
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
-        let complexity = ComplexityRange::of(graph);
-        let lag = usize::from(model.network.device() != Device::Cpu);
-        let (order, started) = ((u64::MAX, vec![]), Instant::now());
+        let feed = Feed::new(lessons.train, config.batch, recipe.seed, "shuffle");
+        let validation = Feed::new(lessons.validation, config.batch, recipe.seed, "shuffle/validation");
+        let sampler = sampler(&recipe, &config, &model, split, feed.steps())?;
+        let losses = losses(&config, &model, feed.steps())?;
+        let complexity = ComplexityRange::of(model.graph());
+        let lag = usize::from(model.network.device() != Device::Cpu && !sampler.listens());
         Ok(Self {
             recipe,
             config,
             model,
-            images,
-            data_hash,
+            feed,
+            validation,
+            data_hash: lessons.hash,
             complexity,
             split,
             compute,
+            sampler,
+            losses,
             sgd,
             step: 0,
-            order,
             unread: VecDeque::new(),
             lag,
             loss: None,
-            started,
+            started: Instant::now(),
         })
     }
 
     /// Goes on where the checkpoint at `path` was written. Its recipe and data must be those given.
-    pub fn resume(recipe: Arc<Recipe>, images: DeviceImages, data_hash: String, path: &Path) -> Result<Self> {
+    pub fn resume(recipe: Arc<Recipe>, lessons: Lessons, path: &Path) -> Result<Self> {
         let saved = checkpoint::load(path, crate::graph::device(&recipe.device)?)?;
-        Self::go_on(recipe, images, data_hash, saved)
+        Self::go_on(recipe, lessons, saved)
     }
 
     /// As [`resume`](Self::resume), from a checkpoint in memory.
-    pub fn go_on(recipe: Arc<Recipe>, images: DeviceImages, data_hash: String, saved: Saved) -> Result<Self> {
+    pub fn go_on(recipe: Arc<Recipe>, lessons: Lessons, saved: Saved) -> Result<Self> {
         saved.manifest.same("recipe", &saved.manifest.recipe_hash, &recipe.hash())?;
-        saved.manifest.same("data", &saved.manifest.data_hash, &data_hash)?;
-        let mut trainer = Self::new(recipe, saved.model, images, data_hash)?;
+        saved.manifest.same("data", &saved.manifest.data_hash, &lessons.hash)?;
+        let mut trainer = Self::new(recipe, saved.model, lessons)?;
         trainer.step = saved.manifest.progress.step;
         trainer.sgd.restore(saved.touched, saved.rows);
+        trainer.restore(&saved.states)?;
         Ok(trainer)
     }
 
@@ -102,7 +111,7 @@ impl Trainer {
 
     /// Steps in all.
     pub fn total(&self) -> u64 {
-        self.config.epochs * self.steps_per_epoch()
+        self.config.epochs * self.feed.steps()
     }
 
     /// The model, as trained so far.
@@ -113,17 +122,33 @@ impl Trainer {
     /// What a checkpoint of this moment holds. Its tensors are the trainer's own.
     pub fn saved(&self) -> Saved {
         let rows = self.sgd.rows().iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
-        Saved { manifest: self.manifest(), model: self.model.shallow_clone(), touched: self.sgd.touched().to_vec(), rows }
+        let (model, touched) = (self.model.shallow_clone(), self.sgd.touched().to_vec());
+        Saved { manifest: self.manifest(), model, touched, rows, states: self.states() }
     }
 
-    fn steps_per_epoch(&self) -> u64 {
-        self.images.len().div_ceil(self.config.batch) as u64
+    /// What the parts remember, by the name of the part.
+    fn states(&self) -> BTreeMap<String, State> {
+        let losses = self.losses.iter().enumerate().map(|(at, loss)| (format!("loss.{at}"), loss.state()));
+        let all = std::iter::once(("sampler".to_owned(), self.sampler.state())).chain(losses);
+        all.filter_map(|(name, state)| Some((name, state?))).collect()
+    }
+
+    fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
+        if let Some(state) = states.get("sampler") {
+            self.sampler.restore(state)?;
+        }
+        for (at, loss) in self.losses.iter_mut().enumerate() {
+            if let Some(state) = states.get(&format!("loss.{at}")) {
+                loss.restore(state)?;
+            }
+        }
+        Ok(())
     }
 
     /// The paths of this step.
-    fn paths(&self) -> Vec<Arch> {
+    fn paths(&mut self) -> Vec<Arch> {
         let ask = Ask { genes: self.model.graph().genes(), split: self.split, seed: self.recipe.seed, step: self.step };
-        self.model.arch.clone().map_or_else(|| self.config.sampler.ask(&ask), |arch| vec![arch])
+        self.model.arch.clone().map_or_else(|| self.sampler.ask(&ask), |arch| vec![arch])
     }
 
     /// The rate of this step, and the weight of each path's loss. A path by itself has a rate of its own; several share one,
@@ -137,39 +162,59 @@ impl Trainer {
         }
     }
 
-    /// The images of this step, changed at random, and their labels.
-    fn batch(&mut self) -> (Tensor, Tensor) {
-        let (epoch, position) = (self.step / self.steps_per_epoch(), (self.step % self.steps_per_epoch()) as usize);
-        if self.order.0 != epoch {
-            let mut order: Vec<i64> = (0..self.images.len() as i64).collect();
-            order.shuffle(&mut stream(self.recipe.seed, "shuffle", epoch));
-            self.order = (epoch, order);
-        }
-        let start = position * self.config.batch;
-        let end = (start + self.config.batch).min(self.images.len());
-        self.images.augmented(&self.order.1[start..end], self.config.augment, self.recipe.seed, self.step)
-    }
-
     /// Lets a loss wait for so many later steps until it is read; 0 by default on a CPU, 1 on a GPU, which then always has the
     /// next step to work on. A loss that is read at once and isn't a number leaves the weights as they were.
     pub fn read_losses_behind(&mut self, steps: usize) {
         self.lag = steps;
     }
 
-    /// Forward and backward on one batch for each path in turn, then one update from the sum of the gradients.
+    /// Forward and backward, then one update from the sum of the gradients.
     fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> Result<()> {
-        let (images, labels) = self.batch();
-        let (mut losses, mut sum) = (vec![], BTreeMap::new());
-        for (arch, &weight) in paths.iter().zip(weights) {
-            let (loss, slots, gradients) = self.backward(arch, weight, &images, &labels);
-            losses.push(loss);
-            slots.into_iter().zip(gradients).for_each(|(slot, gradient)| add(&mut sum, slot, gradient));
-        }
-        self.unread.push_back((self.step, paths.to_vec(), Tensor::stack(&losses, 0).mean(None)));
+        let Learnt { loss, gradients, trials } = self.learn(paths, weights)?;
+        self.unread.push_back((self.step, paths.to_vec(), loss));
         self.read_losses(self.lag)?;
-        let (slots, gradients): (Vec<usize>, Vec<Tensor>) = sum.into_iter().unzip();
+        let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
         self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
+        if !trials.is_empty() {
+            let ask = Ask { genes: self.model.graph().genes(), split: self.split, seed: self.recipe.seed, step: self.step };
+            self.sampler.tell(&ask, &trials);
+        }
         Ok(())
+    }
+
+    /// Forward and backward for each path in turn, then for the step as a whole.
+    fn learn(&mut self, paths: &[Arch], weights: &[f64]) -> Result<Learnt> {
+        let (losses, network) = (&mut self.losses, &self.model.network);
+        let validation = losses.iter().any(|loss| loss.wants().validation);
+        let statistics = match network.tracks() {
+            true => Statistics::Update { momentum: STATISTICS_MOMENTUM },
+            false => Statistics::Batch,
+        };
+        let step = Step {
+            number: self.step,
+            seed: self.recipe.seed,
+            network,
+            compute: self.compute,
+            statistics,
+            label_smoothing: self.config.label_smoothing,
+            batch: self.feed.batch(self.step, self.config.augment),
+            validation: validation.then(|| self.validation.batch(self.step, Augment::default())),
+            paths: paths.iter().zip(weights).map(|(arch, &weight)| loss::Path::new(arch.clone(), weight)).collect(),
+            used: RefCell::default(),
+        };
+        let mut gradients = BTreeMap::new();
+        let mut of_paths = vec![];
+        for path in &step.paths {
+            let terms = losses.iter_mut().map(|loss| loss.of_path(&step, path)).collect::<Result<Vec<_>>>()?;
+            of_paths.extend(backward(&step, terms, path.weight, &mut gradients));
+        }
+        let terms = losses.iter_mut().map(|loss| loss.of_step(&step)).collect::<Result<Vec<_>>>()?;
+        let of_step = backward(&step, terms, 1.0, &mut gradients);
+        let of_paths = (!of_paths.is_empty()).then(|| Tensor::stack(&of_paths, 0).mean(None));
+        let loss = of_paths.into_iter().chain(of_step).reduce(|sum, loss| sum + loss);
+        let loss = loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, network.device())));
+        let trials = if self.sampler.listens() { trials(&step) } else { vec![] };
+        Ok(Learnt { loss, gradients, trials })
     }
 
     /// Reads all losses but the last `but` ones, the oldest first.
@@ -184,22 +229,6 @@ impl Trainer {
             self.loss = Some(loss);
         }
         Ok(())
-    }
-
-    /// The loss of one path, the weights it uses, and their gradients of `weight` times the loss.
-    fn backward(&self, arch: &Arch, weight: f64, images: &Tensor, labels: &Tensor) -> (Tensor, Vec<usize>, Vec<Tensor>) {
-        let plan = Plan::with(self.model.graph(), arch, self.compute.kernels);
-        let statistics = match self.model.network.tracks() {
-            true => Statistics::Update { momentum: STATISTICS_MOMENTUM },
-            false => Statistics::Batch,
-        };
-        let run = Run { statistics, precision: self.compute.precision };
-        let logits = plan.run(&self.model.network, &run, images);
-        let loss = logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, self.config.label_smoothing);
-        let slots = self.model.network.slots_of(&plan);
-        let leaves: Vec<&Tensor> = slots.iter().map(|&slot| self.model.network.leaf(slot)).collect();
-        let gradients = Tensor::run_backward(&[&loss * weight], &leaves, false, false);
-        (loss.detach(), slots, gradients)
     }
 
     fn group(&self, arch: &Arch) -> usize {
@@ -229,6 +258,24 @@ impl Trainer {
     }
 }
 
+/// What a step has found out.
+struct Learnt {
+    /// Mean over the paths, plus what was asked beside.
+    loss: Tensor,
+    /// By weight.
+    gradients: BTreeMap<usize, Tensor>,
+    /// For a sampler that listens.
+    trials: Vec<Trial>,
+}
+
+/// Adds the gradients of `weight` times the sum of the terms to `gradients`; gives the sum.
+fn backward(step: &Step, terms: Vec<Option<Tensor>>, weight: f64, gradients: &mut BTreeMap<usize, Tensor>) -> Option<Tensor> {
+    let loss = terms.into_iter().flatten().reduce(|sum, term| sum + term)?;
+    let (slots, of_loss) = step.backward(&(&loss * weight));
+    slots.into_iter().zip(of_loss).for_each(|(slot, gradient)| add(gradients, slot, gradient));
+    Some(loss.detach())
+}
+
 /// Adds the gradient of one weight to what other paths gave. Not in place: autograd may have made it of shared memory.
 fn add(sum: &mut BTreeMap<usize, Tensor>, slot: usize, gradient: Tensor) {
     let total = match sum.remove(&slot) {
@@ -236,6 +283,36 @@ fn add(sum: &mut BTreeMap<usize, Tensor>, slot: usize, gradient: Tensor) {
         None => gradient,
     };
     sum.insert(slot, total);
+}
+
+fn trials(step: &Step) -> Vec<Trial> {
+    let loss = |path| tch::no_grad(|| step.logits(path).cross_entropy_for_logits(&step.batch.labels)).double_value(&[]);
+    step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(path) }).collect()
+}
+
+/// The sampler of `config`, for the space of `model`.
+fn sampler(
+    recipe: &Recipe,
+    config: &TrainConfig,
+    model: &Model,
+    split: Option<usize>,
+    steps_per_epoch: u64,
+) -> Result<Box<dyn Sampler>> {
+    let counted = model.space.graph(&model.task, Norm::Own)?;
+    config.sampler.build(&sampler::Scope {
+        genes: model.graph().genes(),
+        split,
+        seed: recipe.seed,
+        steps: config.epochs * steps_per_epoch,
+        cost: Arc::new(move |arch| counted.cost(arch)),
+    })
+}
+
+/// The terms of the loss.
+fn losses(config: &TrainConfig, model: &Model, steps_per_epoch: u64) -> Result<Vec<Box<dyn Loss>>> {
+    let scope =
+        loss::Scope { network: &model.network, parse: &|text| model.space.parse(text), steps_per_epoch, epochs: config.epochs };
+    config.loss.iter().map(|config| config.build(&scope)).collect()
 }
 
 /// The gene whose options are the momentum groups, if any is, and how many groups there are.
@@ -274,7 +351,7 @@ impl Job for Trainer {
 
     fn save(&mut self, path: &Path) -> Result<()> {
         self.read_losses(0)?; // nothing is saved that came of what isn't a number
-        checkpoint::save(path, &self.manifest(), &self.model, self.sgd.touched(), self.sgd.rows())
+        self.saved().write(path)
     }
 
     fn result(&self) -> Result<Value> {

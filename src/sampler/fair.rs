@@ -8,7 +8,8 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler};
+use super::{Ask, Sampler, Scope};
+use crate::Result;
 use crate::arch::{Arch, stream::stream};
 
 /// See the [module](self).
@@ -16,8 +17,15 @@ use crate::arch::{Arch, stream::stream};
 #[serde(default, deny_unknown_fields)]
 pub struct Fair {}
 
+impl Fair {
+    /// Itself: it has nothing to learn.
+    pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
 impl Sampler for Fair {
-    fn ask(&self, ask: &Ask) -> Vec<Arch> {
+    fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut rng = stream(ask.seed, "sample", ask.step);
         let mut orders: Vec<Vec<usize>> = ask.genes.iter().map(|gene| (0..gene.options.len()).collect()).collect();
         orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
@@ -42,7 +50,7 @@ mod tests {
     }
 
     /// How often each option of each gene comes in the first `steps` steps.
-    fn counts(sampler: &dyn Sampler, widths: &[usize], split: Option<usize>, steps: u64) -> Vec<Vec<u64>> {
+    fn counts(sampler: &mut dyn Sampler, widths: &[usize], split: Option<usize>, steps: u64) -> Vec<Vec<u64>> {
         let genes = genes(widths);
         let mut counts: Vec<Vec<u64>> = widths.iter().map(|&width| vec![0; width]).collect();
         for arch in (0..steps).flat_map(|step| sampler.ask(&Ask { genes: &genes, split, seed: 7, step })) {
@@ -54,21 +62,21 @@ mod tests {
     #[test]
     fn every_option_is_trained_once_a_step() {
         for steps in [1, 2, 100] {
-            assert_eq!(counts(&Fair {}, &[5; 6], None, steps), vec![vec![steps; 5]; 6]);
+            assert_eq!(counts(&mut Fair {}, &[5; 6], None, steps), vec![vec![steps; 5]; 6]);
         }
     }
 
     #[test]
     fn drawing_paths_one_by_one_is_not_fair() {
         // 100 expected, the deviation of each count is about 9: all thirty exact would be a marvel.
-        let drawn = counts(&Uniform {}, &[5; 6], None, 500);
+        let drawn = counts(&mut Uniform {}, &[5; 6], None, 500);
         assert!(drawn.iter().flatten().any(|&count| count != 100), "{drawn:?}");
         assert!(drawn.iter().flatten().all(|&count| count.abs_diff(100) < 40), "{drawn:?}");
     }
 
     #[test]
     fn narrow_genes_repeat_theirs_evenly() {
-        let counts = counts(&Fair {}, &[2, 5, 1, 3], None, 1);
+        let counts = counts(&mut Fair {}, &[2, 5, 1, 3], None, 1);
         assert_eq!(counts[1..3], [vec![1; 5], vec![5]]);
         for (gene, allowed) in [(0, 2..=3), (3, 1..=2)] {
             assert!(counts[gene].iter().all(|count| allowed.contains(count)), "{counts:?}");
@@ -86,7 +94,7 @@ mod tests {
             seen.insert(paths[0].option(1));
         }
         assert_eq!(seen.len(), 5);
-        assert_eq!(counts(&Fair {}, &[5; 6], Some(2), 40)[3], [40; 5]);
+        assert_eq!(counts(&mut Fair {}, &[5; 6], Some(2), 40)[3], [40; 5]);
     }
 
     #[test]

@@ -1,8 +1,28 @@
 //! Which paths are trained next? One file per sampler.
+//!
+//! A recipe names a configuration; [`SamplerConfig::build`] makes the sampler, which may learn from what it is told.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::{Arch, Gene};
+use crate::Result;
+use crate::arch::{Arch, Cost, Gene};
+use crate::state::State;
+
+/// What a sampler is built for.
+pub struct Scope<'a> {
+    /// What may be chosen.
+    pub genes: &'a [Gene],
+    /// The gene whose options are the momentum groups, where there are groups.
+    pub split: Option<usize>,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Steps of the run in all.
+    pub steps: u64,
+    /// What an architecture costs as a network that stands alone.
+    pub cost: Arc<dyn Fn(&Arch) -> Cost + Send + Sync>,
+}
 
 /// What a sampler draws from.
 pub struct Ask<'a> {
@@ -10,17 +30,44 @@ pub struct Ask<'a> {
     pub genes: &'a [Gene],
     /// The gene whose options are the momentum groups, where there are groups.
     pub split: Option<usize>,
-    /// Seed of the run; a sampler draws from its `sample` stream at `step`, so it has no state to save.
+    /// Seed of the run; a sampler draws from its `sample` stream at `step`, so chance leaves no state to save.
     pub seed: u64,
     /// Step of the run.
     pub step: u64,
+}
+
+/// What became of a path that was trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The path.
+    pub arch: Arch,
+    /// Its cross entropy on the batch of the step, before the update.
+    pub loss: f64,
 }
 
 /// Chooses the paths of a training step.
 pub trait Sampler: Send {
     /// The paths of step `ask.step`, at least one: one update is made of all of them. They agree on the gene `ask.split`,
     /// since an update belongs to one momentum group.
-    fn ask(&self, ask: &Ask) -> Vec<Arch>;
+    fn ask(&mut self, ask: &Ask) -> Vec<Arch>;
+
+    /// Whether it wants to be told. Reading losses at once makes a GPU wait, so that nobody is told for nothing.
+    fn listens(&self) -> bool {
+        false
+    }
+
+    /// What became of the paths that it asked for, in their order; after each step if it [`listens`](Self::listens).
+    fn tell(&mut self, _ask: &Ask, _trials: &[Trial]) {}
+
+    /// What it has learnt, for the checkpoint; `None` if it learns nothing.
+    fn state(&self) -> Option<State> {
+        None
+    }
+
+    /// Goes on with what another had learnt.
+    fn restore(&mut self, _state: &State) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One row per sampler: its kind in a recipe, its file, its type.
@@ -33,10 +80,10 @@ macro_rules! samplers {
         #[serde(tag = "kind")]
         pub enum SamplerConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
 
-        impl std::ops::Deref for SamplerConfig {
-            type Target = dyn Sampler;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(sampler) => sampler),+ }
+        impl SamplerConfig {
+            /// The sampler, or why it can't be used here.
+            pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
+                match self { $(Self::$kind(config) => config.build(scope)),+ }
             }
         }
     };

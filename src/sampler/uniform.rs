@@ -3,7 +3,8 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler};
+use super::{Ask, Sampler, Scope};
+use crate::Result;
 use crate::arch::{Arch, stream::stream};
 
 /// See the [module](self).
@@ -11,8 +12,15 @@ use crate::arch::{Arch, stream::stream};
 #[serde(default, deny_unknown_fields)]
 pub struct Uniform {}
 
+impl Uniform {
+    /// Itself: it has nothing to learn.
+    pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
 impl Sampler for Uniform {
-    fn ask(&self, ask: &Ask) -> Vec<Arch> {
+    fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut rng = stream(ask.seed, "sample", ask.step);
         let options: Vec<usize> = ask.genes.iter().map(|gene| rng.random_range(0..gene.options.len())).collect();
         vec![Arch::new(ask.genes, &options).expect("drawn within the options")]

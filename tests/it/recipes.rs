@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supernaut::graph::Device;
+use supernaut::run::images::Lessons;
 use supernaut::run::job::Job;
 use supernaut::run::model::Model;
 use supernaut::run::recipe::Recipe;
@@ -22,7 +23,9 @@ fn every_recipe_trains_two_steps() {
         assert_eq!((&again, again.hash()), (&recipe, recipe.hash()), "JSON keeps all of it");
         let recipe = Arc::new(recipe);
         let model = Model::supernet(recipe.space.clone(), task(16, 10), recipe.seed, Device::Cpu).unwrap();
-        let mut trainer = Trainer::new(recipe, model, device_pictures(8, 16, 1).first(8), "data".into()).unwrap();
+        let images = device_pictures(8, 16, 1);
+        let lessons = Lessons { train: images.all(), validation: images.all(), hash: "data".into() };
+        let mut trainer = Trainer::new(recipe, model, lessons).unwrap();
         for _ in 0..2 {
             assert!(trainer.advance().unwrap().unwrap().loss.unwrap().is_finite(), "{}", path.display());
         }

@@ -8,15 +8,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("arch", &[]),
     ("files", &[]),
     ("hash", &[]),
+    ("state", &[]),
     ("data", &["hash"]),
     ("rank", &["data"]),
     ("optimizer", &["graph"]),
     ("schedule", &["arch"]),
-    ("sampler", &["arch"]),
+    ("sampler", &["arch", "state"]),
+    ("loss", &["arch", "graph", "state"]),
     ("search", &["arch"]),
     ("graph", &["arch", "hash"]),
     ("space", &["arch", "graph", "data"]),
-    ("run", &["arch", "files", "hash", "data", "optimizer", "schedule", "sampler", "search", "graph", "space"]),
+    ("run", &["arch", "files", "hash", "data", "optimizer", "schedule", "sampler", "loss", "search", "graph", "space", "state"]),
     ("cli", &["arch", "files", "data", "rank", "graph", "space", "run"]),
     ("capi", &["arch", "files", "data", "graph", "space", "run", "sampler", "cli"]),
 ];
@@ -87,6 +89,6 @@ fn foreign_libraries_stay_behind_their_module() {
     };
     only("onnx_protobuf::", &["graph/onnx/"]);
     only("ort::", &["run/runtime.rs"]);
-    only("tch::", &["graph/", "optimizer.rs", "run/"]);
+    only("tch::", &["graph/", "loss/", "optimizer.rs", "run/"]);
     only("unsafe ", &["capi/", "graph/kernels/", "graph/memory.rs", "graph/run.rs", "main.rs"]);
 }

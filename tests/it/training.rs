@@ -9,7 +9,7 @@ use supernaut::Error;
 use supernaut::arch::{Arch, stream::stream};
 use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
 use supernaut::run::checkpoint;
-use supernaut::run::images::RunData;
+use supernaut::run::images::{Lessons, RunData};
 use supernaut::run::job::{Event, Job};
 use supernaut::run::model::{ComplexityRange, Model};
 use supernaut::run::recipe::{Recipe, TrainConfig};
@@ -40,8 +40,8 @@ fn data(recipe: &Recipe) -> RunData {
 }
 
 fn supernet_trainer(recipe: &Arc<Recipe>, data: RunData) -> Trainer {
-    let model = Model::supernet(recipe.space.clone(), data.task, recipe.seed, Device::Cpu).unwrap();
-    Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap()
+    let model = Model::supernet(recipe.space.clone(), data.task.clone(), recipe.seed, Device::Cpu).unwrap();
+    Trainer::new(recipe.clone(), model, data.lessons()).unwrap()
 }
 
 fn finish(mut trainer: Trainer, path: &Path) -> Vec<u8> {
@@ -60,7 +60,7 @@ fn check_resume(recipe: &Arc<Recipe>, stops: &[u64]) {
         trainer.save(&path("part")).unwrap();
         drop(trainer);
         let data = data(recipe);
-        let resumed = Trainer::resume(recipe.clone(), data.train, data.hash, &path("part")).unwrap();
+        let resumed = Trainer::resume(recipe.clone(), data.lessons(), &path("part")).unwrap();
         assert_eq!(resumed.step(), stop);
         assert!(finish(resumed, &path("resumed")) == whole, "stopped at step {stop}");
     }
@@ -79,15 +79,15 @@ fn a_subnet_resumes_to_the_same_bytes_too() {
     let fresh = || {
         let data = data(&recipe);
         let arch = recipe.space.parse(text).unwrap();
-        let model = Model::standalone(recipe.space.clone(), data.task, arch, recipe.seed, Device::Cpu).unwrap();
-        Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap()
+        let model = Model::standalone(recipe.space.clone(), data.task.clone(), arch, recipe.seed, Device::Cpu).unwrap();
+        Trainer::new(recipe.clone(), model, data.lessons()).unwrap()
     };
     let whole = finish(fresh(), &folder.path().join("whole"));
     let (mut trainer, path) = (fresh(), folder.path().join("part"));
     (0..3).for_each(|_| _ = trainer.advance().unwrap());
     trainer.save(&path).unwrap();
     let data = data(&recipe);
-    assert!(finish(Trainer::resume(recipe.clone(), data.train, data.hash, &path).unwrap(), &path) == whole);
+    assert!(finish(Trainer::resume(recipe.clone(), data.lessons(), &path).unwrap(), &path) == whole);
 }
 
 #[test]
@@ -287,9 +287,9 @@ fn a_damaged_or_foreign_checkpoint_is_refused() {
     std::fs::write(&path, &whole).unwrap();
     let data = data(&recipe);
     let other = Arc::new(Recipe { seed: 6, ..(*recipe).clone() });
-    let message = Trainer::resume(other, data.train.all(), data.hash.clone(), &path).err().unwrap().to_string();
+    let message = Trainer::resume(other, data.lessons(), &path).err().unwrap().to_string();
     assert!(message.contains("another recipe"), "{message}");
-    let message = Trainer::resume(recipe, data.train, "0".repeat(64), &path).err().unwrap().to_string();
+    let message = Trainer::resume(recipe, Lessons { hash: "0".repeat(64), ..data.lessons() }, &path).err().unwrap().to_string();
     assert!(message.contains("another data"), "{message}");
 }
 
@@ -302,8 +302,8 @@ fn a_network_that_stands_alone_learns_what_can_be_seen() {
     let recipe = Arc::new(Recipe { validation: 16, ..Recipe::from_toml(&text.replace("channels = 2", "channels = 4")).unwrap() });
     let data = data(&recipe);
     let arch = recipe.space.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_3x3~1|skip_connect~2|").unwrap();
-    let model = Model::standalone(recipe.space.clone(), data.task, arch, 1, Device::Cpu).unwrap();
-    let mut trainer = Trainer::new(recipe.clone(), model, data.train, data.hash).unwrap();
+    let model = Model::standalone(recipe.space.clone(), data.task.clone(), arch, 1, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(recipe.clone(), model, data.lessons()).unwrap();
     let first = trainer.advance().unwrap().unwrap().loss.unwrap();
     let mut last = first;
     while let Some(event) = trainer.advance().unwrap() {

@@ -1,0 +1,87 @@
+//! What is asked of the paths? One file per term; a recipe lists the terms of its loss, and what they ask is added up.
+//!
+//! A term may look at the paths of a step one by one, at the step as a whole, or both. It may run further paths on the
+//! step's images: all it needs is in the [`Step`], which also knows whose gradients are wanted afterwards.
+
+mod step;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+pub use step::{Batch, Path, Step};
+
+use crate::Result;
+use crate::arch::Arch;
+use crate::graph::Network;
+use crate::state::State;
+
+/// What a term is built for.
+pub struct Scope<'a> {
+    /// What is trained.
+    pub network: &'a Network,
+    /// Reads an architecture in the notation of the space.
+    pub parse: &'a dyn Fn(&str) -> Result<Arch>,
+    /// Steps of an epoch.
+    pub steps_per_epoch: u64,
+    /// Epochs of the run in all.
+    pub epochs: u64,
+}
+
+/// Images that a term needs beside the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// A batch of validation images in each step.
+    pub validation: bool,
+}
+
+/// One term of a loss.
+pub trait Loss: Send {
+    /// What it needs in each step.
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    /// What it asks of one path of the step, a scalar; `None` for nothing. It is multiplied by the path's weight.
+    fn of_path(&mut self, _step: &Step, _path: &Path) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// What it asks beside that, once a step, after the paths had their turn.
+    fn of_step(&mut self, _step: &Step) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// What it remembers, for the checkpoint; `None` for nothing.
+    fn state(&self) -> Option<State> {
+        None
+    }
+
+    /// Goes on with what another remembered.
+    fn restore(&mut self, _state: &State) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// One row per term: its kind in a recipe, its file, its type.
+macro_rules! losses {
+    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
+        $(mod $file; pub use $file::$kind;)+
+
+        /// One entry of the `loss` list of a recipe.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum LossConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
+
+        impl LossConfig {
+            /// The term, or why it can't be used here.
+            pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
+                match self { $(Self::$kind(config) => config.build(scope)),+ }
+            }
+        }
+    };
+}
+
+losses! {
+    /// The cross entropy of every path.
+    "task" => task::Task,
+}
