@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Images, check_labels, file};
+use super::{Dataset, Images, Size, check_labels, file};
 use crate::error::{Error, Result};
 
 const TRAIN: [&str; 5] = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
@@ -25,6 +25,9 @@ pub struct Cifar10 {
     /// The folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// What the images are shrunk to; absent: 32 x 32, as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
 }
 
 impl Cifar10 {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Images, check_labels, file};
+use super::{Dataset, Images, Size, check_labels, file};
 use crate::error::{Error, Result};
 
 const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
@@ -22,6 +22,9 @@ pub struct Idx {
     /// The folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// What the images are shrunk to; absent: as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
     /// The name of each label, in order; without it, names are `0`, `1` and so on, up to the last label in training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -142,7 +145,7 @@ mod tests {
     }
 
     fn named(classes: &[&str]) -> Idx {
-        Idx { path: None, classes: Some(classes.iter().map(|&name| name.into()).collect()) }
+        Idx { classes: Some(classes.iter().map(|&name| name.into()).collect()), ..Idx::default() }
     }
 
     /// What is said of `name` when these bytes stand in for the good file.

@@ -5,6 +5,7 @@
 mod cifar10;
 pub(crate) mod file;
 mod idx;
+mod size;
 
 use std::fmt;
 use std::path::Path;
@@ -20,10 +21,12 @@ use crate::hash::hex;
 
 pub use cifar10::Cifar10;
 pub use idx::Idx;
+pub use size::Size;
 
 /// Where images come from: the `[data]` table of a recipe, told apart by its key `kind`.
 ///
-/// Every kind has the optional key `path`, the folder; a caller that knows better passes another to [`Source::load`].
+/// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to [`Source::load`]), and
+/// `size`, what images are shrunk to.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 #[non_exhaustive]
@@ -43,15 +46,28 @@ impl Source {
         }
     }
 
+    /// What the recipe wants images shrunk to, if anything.
+    pub fn size(&self) -> Option<Size> {
+        match self {
+            Self::Idx(idx) => idx.size,
+            Self::Cifar10(cifar10) => cifar10.size,
+        }
+    }
+
     /// Reads the whole of `folder` into memory.
     ///
     /// # Errors
     /// [`Error::NotFound`] for a missing folder or file, [`Error::Io`] for an unreadable one, [`Error::Corrupt`] for a
-    /// damaged or foreign one, [`Error::Invalid`] for a label or a list of class names that does not fit.
+    /// damaged or foreign one, [`Error::Invalid`] for a label, a list of class names or a size that does not fit.
     pub fn load(&self, folder: &Path) -> Result<Dataset> {
-        match self {
-            Self::Idx(idx) => idx.load(folder),
-            Self::Cifar10(cifar10) => cifar10.load(folder),
+        self.size().map_or(Ok(()), Size::check)?;
+        let data = match self {
+            Self::Idx(idx) => idx.load(folder)?,
+            Self::Cifar10(cifar10) => cifar10.load(folder)?,
+        };
+        match self.size() {
+            Some(size) => size.of(data),
+            None => Ok(data),
         }
     }
 }
@@ -327,7 +343,8 @@ mod tests {
     fn a_misspelt_source_is_refused() {
         let refusal = |text| toml::from_str::<Source>(text).unwrap_err().message().to_owned();
         expect!["unknown variant `cifar`, expected `idx` or `cifar10`"].assert_eq(&refusal("kind = \"cifar\""));
-        expect!["unknown field `clases`, expected `path` or `classes`"].assert_eq(&refusal("kind = \"idx\"\nclases = []"));
-        expect!["unknown field `classes`, expected `path`"].assert_eq(&refusal("kind = \"cifar10\"\nclasses = []"));
+        expect!["unknown field `clases`, expected one of `path`, `size`, `classes`"]
+            .assert_eq(&refusal("kind = \"idx\"\nclases = []"));
+        expect!["unknown field `classes`, expected `path` or `size`"].assert_eq(&refusal("kind = \"cifar10\"\nclasses = []"));
     }
 }
