@@ -26,6 +26,7 @@
 //! - [`sampler`], [`loss`], [`schedule`], [`optimizer`], [`search`]: the parts that methods are composed of.
 //! - [`run`]: recipes, training, search, export, checkpoints, reports.
 //! - [`data`], [`rank`]: images; rank correlation against a truth table.
+//! - [`reading`]: mistakes in JSON and TOML, told in one sentence.
 //!
 //! The C interface is `include/supernaut.h`.
 
@@ -40,6 +41,7 @@ mod hash;
 pub mod loss;
 pub mod optimizer;
 pub mod rank;
+pub mod reading;
 pub mod run;
 pub mod sampler;
 pub mod schedule;

@@ -13,7 +13,7 @@ use super::status::{SNT_E_UNSUPPORTED, snt_status};
 use super::version::{snt_buffer, write_json};
 use crate::Error;
 use crate::data::{Dataset, Images, Source};
-use crate::run::recipe::parse_json;
+use crate::reading::parse_json;
 
 /// Labelled images, in two parts: to learn from and to report on. It never changes, so every thread may use it.
 pub struct snt_dataset {

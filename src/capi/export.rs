@@ -13,10 +13,11 @@ use super::status::snt_status;
 use super::version::{snt_buffer, write_bytes, write_json};
 use crate::Error;
 use crate::files;
+use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
 use crate::run::export::{Verification, accuracy, export, proved, verify};
 use crate::run::images::DeviceImages;
-use crate::run::recipe::{ExportConfig, LatencyConfig, Recipe, parse_json};
+use crate::run::recipe::{ExportConfig, LatencyConfig, Recipe};
 use crate::run::runtime::latency;
 
 /// What the calls here start from.

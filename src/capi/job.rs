@@ -19,11 +19,12 @@ use super::status::*;
 use crate::Error;
 use crate::arch::Metric;
 use crate::graph::{give_back, set_threads};
+use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
 use crate::run::images::RunData;
 use crate::run::job::{Cancel, Event, Job};
 use crate::run::project::subnet;
-use crate::run::recipe::{Recipe, SearchConfig, parse_json};
+use crate::run::recipe::{Recipe, SearchConfig};
 use crate::run::search::{Evaluate, Search};
 use crate::run::trainer::Trainer;
 

@@ -12,8 +12,8 @@ use super::error::snt_error;
 use super::status::snt_status;
 use super::version::{snt_buffer, write_json};
 use crate::graph::Graph;
+use crate::reading::parse_json;
 use crate::run::model::graph_hash;
-use crate::run::recipe::parse_json;
 use crate::sampler::{Ask, Sampler, Uniform};
 use crate::space::{Norm, SpaceConfig, Task, canonical};
 

@@ -11,12 +11,13 @@ use tch::{Kind, Tensor};
 
 use super::images::DeviceImages;
 use super::model::Model;
-use super::recipe::{ExportConfig, parse_json};
+use super::recipe::ExportConfig;
 use super::runtime::{Runtime, RuntimeValue};
 use crate::arch::Arch;
 use crate::graph::onnx::{self, OnnxBuilder, ValueId};
 use crate::graph::ops::{self, Op, Operator};
 use crate::graph::{Graph, Node, NodeId, Plan, Precision, Run, Statistics, Value};
+use crate::reading::parse_json;
 use crate::{Error, Result, files};
 
 /// Images that go through file and network at a time.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::Metric;
@@ -11,6 +10,7 @@ use crate::graph::{Compute, Device, Kernels, Precision, onnx};
 use crate::hash::sha256;
 use crate::loss::LossConfig;
 use crate::optimizer::{GradReset, SgdConfig};
+use crate::reading::{one_line, parse_json, parse_toml};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::space::SpaceConfig;
@@ -483,7 +483,7 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self> {
         let document = toml::Deserializer::parse(text)
             .map_err(|error| Error::invalid("recipe", one_line(&error.to_string()), "valid TOML"))?;
-        let recipe: Self = checked(document)?;
+        let recipe: Self = parse_toml("recipe", document)?;
         recipe.check().map(|()| recipe)
     }
 
@@ -531,52 +531,6 @@ impl Recipe {
         let missing = || Error::invalid("data.path", "nothing", "the folder of the images, here or with --data");
         given.map(Path::to_owned).or(own).ok_or_else(missing)
     }
-}
-
-/// Reads JSON `text` into `T`, with the path of the offending key in the error; `what` names the whole.
-pub fn parse_json<T: DeserializeOwned>(what: &str, text: &str) -> Result<T> {
-    let mut json = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| describe(what, &error.path().to_string(), &error.inner().to_string()))?;
-    json.end().map_err(|error| Error::invalid(what, error, "one JSON document"))?;
-    Ok(value)
-}
-
-fn checked<'de, T: Deserialize<'de>>(document: toml::Deserializer<'de>) -> Result<T> {
-    serde_path_to_error::deserialize(document)
-        .map_err(|error| describe("recipe", &error.path().to_string(), error.inner().message()))
-}
-
-/// Turns serde's words into ours: which key, what was found, what would do, and the nearest name to an unknown one.
-fn describe(what: &str, path: &str, message: &str) -> Error {
-    let message = one_line(message);
-    let path = if path == "." { what } else { path };
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = ["unknown field", "unknown variant"].iter().any(|kind| message.starts_with(kind));
-    let (Some((&name, options)), true) = (quoted.split_first(), unknown) else {
-        return Error::invalid(path, message, "a value of the right kind");
-    };
-    // The path ends in the unknown key where serde got that far, and in its table elsewhere.
-    let is_field = message.starts_with("unknown field");
-    let table = path.strip_suffix(name).map_or(path, |table| table.trim_end_matches('.'));
-    let field = match (is_field, table.is_empty() || table == what) {
-        (true, true) => name.to_owned(),
-        (true, false) => format!("{table}.{name}"),
-        (false, _) => path.to_owned(),
-    };
-    let found = if is_field { "an unknown key".to_owned() } else { format!("\"{name}\"") };
-    Error::invalid(field, found, format!("{}one of {}", did_you_mean(name, options), options.join(", ")))
-}
-
-/// `did you mean …? `, if one of `options` is near.
-pub fn did_you_mean(name: &str, options: &[&str]) -> String {
-    let similarity = |option: &&str| strsim::jaro_winkler(name, option);
-    let best = options.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    best.filter(|option| similarity(option) > 0.75).map_or(String::new(), |option| format!("did you mean `{option}`? "))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn at_least(field: &str, value: f64, least: f64) -> Result<()> {

@@ -9,6 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("files", &[]),
     ("hash", &[]),
     ("state", &[]),
+    ("reading", &[]),
     ("data", &["hash"]),
     ("rank", &["data"]),
     ("optimizer", &["graph"]),
@@ -18,9 +19,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("search", &["arch"]),
     ("graph", &["arch", "hash"]),
     ("space", &["arch", "graph", "data"]),
-    ("run", &["arch", "files", "hash", "data", "optimizer", "schedule", "sampler", "loss", "search", "graph", "space", "state"]),
-    ("cli", &["arch", "files", "data", "rank", "graph", "space", "run"]),
-    ("capi", &["arch", "files", "data", "graph", "space", "run", "sampler", "cli"]),
+    (
+        "run",
+        &[
+            "arch",
+            "files",
+            "reading",
+            "hash",
+            "data",
+            "optimizer",
+            "schedule",
+            "sampler",
+            "loss",
+            "search",
+            "graph",
+            "space",
+            "state",
+        ],
+    ),
+    ("cli", &["arch", "files", "reading", "data", "rank", "graph", "space", "run"]),
+    ("capi", &["arch", "files", "reading", "data", "graph", "space", "run", "sampler", "cli"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
