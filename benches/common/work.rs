@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use supernaut::arch::{Arch, Gene, stream::stream};
+use supernaut::arch::{Arch, Gene, Region, stream::stream};
 use supernaut::data::{Dataset, Images};
 use supernaut::graph::{self, Kernels};
 use supernaut::run::images::{DeviceImages, Lessons};
@@ -99,7 +99,7 @@ impl Work {
 
 /// The architecture that uniform sampling draws at `step`.
 pub fn draw(genes: &[Gene], seed: u64, step: u64) -> Arch {
-    Uniform {}.ask(&Ask { genes, split: None, seed, step }).swap_remove(0)
+    Uniform {}.ask(&Ask { genes, region: &Region::whole(genes), split: None, seed, step }).swap_remove(0)
 }
 
 /// Milliseconds of each of the next `steps` steps, and the losses that were read in them.

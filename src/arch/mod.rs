@@ -1,9 +1,11 @@
 //! Plain data about architectures: what may be chosen, what was chosen, what it costs. No tensors here.
 
 mod cost;
+mod region;
 pub mod stream;
 
 pub use cost::{Cost, Metric};
+pub use region::{NamedRegion, Region};
 
 use crate::{Error, Result};
 

@@ -11,6 +11,7 @@ use super::dataset::snt_dataset;
 use super::error::snt_error;
 use super::status::snt_status;
 use super::version::{snt_buffer, write_json};
+use crate::arch::Region;
 use crate::graph::Graph;
 use crate::reading::parse_json;
 use crate::run::model::graph_hash;
@@ -87,7 +88,8 @@ pub unsafe extern "C" fn snt_space_sample(
 ) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let paths = Uniform {}.ask(&Ask { genes: graph.genes(), split: None, seed, step: 0 });
+        let region = Region::whole(graph.genes());
+        let paths = Uniform {}.ask(&Ask { genes: graph.genes(), region: &region, split: None, seed, step: 0 });
         copy_text(&config.text(&paths[0]), buffer, capacity, needed)
     })
 }

@@ -20,7 +20,7 @@ pub use ops::{Init, Op, WeightSpec};
 pub use plan::{Call, Plan, PlanStep, Term, Value};
 pub use run::{Compute, Device, Precision, Run, Statistics, channels_last, device, set_threads};
 
-use crate::arch::{Arch, Cost, Gene};
+use crate::arch::{Arch, Cost, Gene, Region};
 use crate::{Error, Result};
 
 /// Sizes of a value, without the batch axis: `[channels, height, width]` or `[features]`.
@@ -140,6 +140,21 @@ impl Graph {
             }
         }
         (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.node_cost(node)).sum()
+    }
+
+    /// Which nodes some architecture of `region` has.
+    pub fn needed(&self, region: &Region) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        needed[self.output] = true;
+        for node in (0..self.nodes.len()).rev() {
+            match &self.nodes[node] {
+                _ if !needed[node] => {}
+                Node::Choice { gene, options } => region.options(*gene).iter().for_each(|&option| needed[options[option]] = true),
+                Node::Op { inputs, .. } => inputs.iter().for_each(|&input| needed[input] = true),
+                Node::Input => {}
+            }
+        }
+        needed
     }
 
     /// What one node costs if it is computed.

@@ -12,7 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::ops::{Init, NodeTensors};
 use super::{Graph, Node, NodeId, Plan, Run, Statistics};
-use crate::arch::stream::stream;
+use crate::arch::{Region, stream::stream};
 use crate::hash::hex;
 use crate::{Error, Result};
 
@@ -41,7 +41,14 @@ impl Network {
     /// All weights of a supernet, filled from the `init` streams of `seed`. It tracks no statistics: one running mean
     /// can't serve unlike subnets.
     pub fn supernet(graph: Graph, seed: u64, device: Device) -> Self {
-        let nodes: Vec<NodeId> = (0..graph.nodes().len()).collect();
+        let region = Region::whole(graph.genes());
+        Self::within(graph, &region, seed, device)
+    }
+
+    /// The same for a part of the space: weights of operations that no architecture of it has are left out.
+    pub fn within(graph: Graph, region: &Region, seed: u64, device: Device) -> Self {
+        let needed = graph.needed(region);
+        let nodes: Vec<NodeId> = (0..needed.len()).filter(|&node| needed[node]).collect();
         Self::of_nodes(graph, &nodes, seed, device)
     }
 

@@ -3,7 +3,7 @@
 use tch::Device;
 
 use crate::Result;
-use crate::arch::{Arch, Cost};
+use crate::arch::{Arch, Cost, NamedRegion, Region};
 use crate::graph::{Graph, Network, Plan};
 use crate::hash::sha256;
 use crate::schedule::Complexity;
@@ -15,8 +15,10 @@ pub struct Model {
     pub space: SpaceConfig,
     /// Images and classes.
     pub task: Task,
-    /// The one architecture it can run; `None` for a supernet, which runs all.
+    /// The one architecture it can run; `None` for a supernet, which runs all of its region.
     pub arch: Option<Arch>,
+    /// The part of the space that a supernet serves; the whole space for a network that stands alone.
+    pub region: Region,
     /// Graph and weights.
     pub network: Network,
 }
@@ -24,21 +26,29 @@ pub struct Model {
 impl Model {
     /// A supernet with fresh weights.
     pub fn supernet(space: SpaceConfig, task: Task, seed: u64, device: Device) -> Result<Self> {
+        Self::part(space, task, &NamedRegion::new(), seed, device)
+    }
+
+    /// A supernet of a part of the space, with fresh weights: of these operations alone, and each as it starts in a
+    /// supernet of the whole.
+    pub fn part(space: SpaceConfig, task: Task, region: &NamedRegion, seed: u64, device: Device) -> Result<Self> {
         let graph = space.graph(&task, Norm::Shared)?;
-        Ok(Self { network: Network::supernet(graph, seed, device), space, task, arch: None })
+        let region = Region::from_names(graph.genes(), region)?;
+        Ok(Self { network: Network::within(graph, &region, seed, device), space, task, arch: None, region })
     }
 
     /// One architecture with fresh weights, own norms and running statistics.
     pub fn standalone(space: SpaceConfig, task: Task, arch: Arch, seed: u64, device: Device) -> Result<Self> {
         let graph = space.graph(&task, Norm::Own)?;
         let plan = Plan::live(&graph, &arch);
-        Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch) })
+        let region = Region::whole(graph.genes());
+        Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch), region })
     }
 
     /// The same model: weights are shared, not copied.
     pub fn shallow_clone(&self) -> Self {
-        let (space, task, arch) = (self.space.clone(), self.task.clone(), self.arch.clone());
-        Self { space, task, arch, network: self.network.shallow_clone() }
+        let (space, task, arch, region) = (self.space.clone(), self.task.clone(), self.arch.clone(), self.region.clone());
+        Self { space, task, arch, region, network: self.network.shallow_clone() }
     }
 
     /// What it computes.

@@ -147,7 +147,8 @@ impl Trainer {
 
     /// The paths of this step.
     fn paths(&mut self) -> Vec<Arch> {
-        let ask = Ask { genes: self.model.graph().genes(), split: self.split, seed: self.recipe.seed, step: self.step };
+        let (genes, region) = (self.model.graph().genes(), &self.model.region);
+        let ask = Ask { genes, region, split: self.split, seed: self.recipe.seed, step: self.step };
         self.model.arch.clone().map_or_else(|| self.sampler.ask(&ask), |arch| vec![arch])
     }
 
@@ -176,7 +177,8 @@ impl Trainer {
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
         self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
         if !trials.is_empty() {
-            let ask = Ask { genes: self.model.graph().genes(), split: self.split, seed: self.recipe.seed, step: self.step };
+            let (genes, region) = (self.model.graph().genes(), &self.model.region);
+            let ask = Ask { genes, region, split: self.split, seed: self.recipe.seed, step: self.step };
             self.sampler.tell(&ask, &trials);
         }
         Ok(())

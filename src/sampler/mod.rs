@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::arch::{Arch, Cost, Gene};
+use crate::arch::{Arch, Cost, Gene, Region};
 use crate::state::State;
 
 /// What a sampler is built for.
@@ -28,6 +28,8 @@ pub struct Scope<'a> {
 pub struct Ask<'a> {
     /// What may be chosen.
     pub genes: &'a [Gene],
+    /// The part of it that is trained.
+    pub region: &'a Region,
     /// The gene whose options are the momentum groups, where there are groups.
     pub split: Option<usize>,
     /// Seed of the run; a sampler draws from its `sample` stream at `step`, so chance leaves no state to save.
@@ -47,8 +49,8 @@ pub struct Trial {
 
 /// Chooses the paths of a training step.
 pub trait Sampler: Send {
-    /// The paths of step `ask.step`, at least one: one update is made of all of them. They agree on the gene `ask.split`,
-    /// since an update belongs to one momentum group.
+    /// The paths of step `ask.step`, at least one, all within `ask.region`: one update is made of all of them. They agree on
+    /// the gene `ask.split`, since an update belongs to one momentum group.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch>;
 
     /// Whether it wants to be told. Reading losses at once makes a GPU wait, so that nobody is told for nothing.

@@ -1,6 +1,5 @@
 //! Single-path one-shot training (SPOS, arXiv:1904.00420): every path is drawn with equal probability.
 
-use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, Scope};
@@ -21,24 +20,22 @@ impl Uniform {
 
 impl Sampler for Uniform {
     fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
-        let mut rng = stream(ask.seed, "sample", ask.step);
-        let options: Vec<usize> = ask.genes.iter().map(|gene| rng.random_range(0..gene.options.len())).collect();
-        vec![Arch::new(ask.genes, &options).expect("drawn within the options")]
+        vec![ask.region.draw(&mut stream(ask.seed, "sample", ask.step))]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Gene;
+    use crate::arch::{Gene, Region};
 
     #[test]
     fn every_option_is_drawn_equally_often() {
         let genes: Vec<Gene> = (0..20).map(|gene| Gene { name: gene.to_string(), options: vec![String::new(); 4] }).collect();
-        let draws = 4000;
+        let (draws, region) = (4000, Region::whole(&genes));
         let mut counts = [[0u32; 4]; 20];
         for step in 0..draws {
-            let paths = Uniform {}.ask(&Ask { genes: &genes, split: None, seed: 1, step });
+            let paths = Uniform {}.ask(&Ask { genes: &genes, region: &region, split: None, seed: 1, step });
             (0..20).for_each(|gene| counts[gene][paths[0].option(gene)] += 1);
         }
         // 80 counts; 4σ leaves a chance of 1 in 200 that any of them is out by luck, and the seed is fixed.

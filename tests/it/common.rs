@@ -6,7 +6,6 @@ use supernaut::data::{Dataset, Images};
 use supernaut::graph::Device;
 use supernaut::run::images::DeviceImages;
 use supernaut::run::model::Model;
-use supernaut::sampler::{Ask, Sampler, Uniform};
 use supernaut::space::{Nb201, SpaceConfig, Task};
 
 /// A task on square colour images.
@@ -38,7 +37,7 @@ pub fn supernet_of(seed: u64, channels: i64, side: i64) -> Model {
 
 /// `count` architectures drawn uniformly.
 pub fn archs(model: &Model, count: u64) -> Vec<Arch> {
-    (0..count).flat_map(|step| Uniform {}.ask(&Ask { genes: model.graph().genes(), split: None, seed: 99, step })).collect()
+    (0..count).map(|step| model.region.draw(&mut stream(99, "sample", step))).collect()
 }
 
 /// Images whose class can be seen: class `k` is bright in column `k`, over noise.

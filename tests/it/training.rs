@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use supernaut::Error;
-use supernaut::arch::{Arch, stream::stream};
+use supernaut::arch::{Arch, Region, stream::stream};
 use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
 use supernaut::run::checkpoint;
 use supernaut::run::images::{Lessons, RunData};
@@ -200,7 +200,8 @@ fn check_sum(schedule: &str, rate: f64, weight: impl Fn(&Complexity) -> f64) {
     let mut trainer = supernet_trainer(&recipe, data(&recipe));
     trainer.advance().unwrap();
     let network = trainer.model().network.shallow_clone();
-    let archs = Fair {}.ask(&Ask { genes: network.graph().genes(), split: None, seed: recipe.seed, step: 1 });
+    let (genes, region) = (network.graph().genes(), Region::whole(network.graph().genes()));
+    let archs = Fair {}.ask(&Ask { genes, region: &region, split: None, seed: recipe.seed, step: 1 });
     let mut order: Vec<i64> = (0..64).collect();
     order.shuffle(&mut stream(recipe.seed, "shuffle", 1)); // the step's order, so that every ReLU rounds to the same side
     let images = data(&recipe).train.gather(&order);
