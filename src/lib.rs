@@ -23,7 +23,7 @@
 //! - [`arch`]: genes, architectures, costs, random streams; plain data.
 //! - [`graph`]: networks with choices, their tensors, the plans that run them, ONNX.
 //! - [`space`]: the search spaces, one file each.
-//! - [`sampler`], [`loss`], [`schedule`], [`optimizer`], [`search`]: the parts that methods are composed of.
+//! - [`sampler`], [`loss`], [`schedule`], [`optimizer`], [`partition`], [`search`]: the parts that methods are composed of.
 //! - [`run`]: recipes, training, search, export, checkpoints, reports.
 //! - [`data`], [`rank`]: images; rank correlation against a truth table.
 //! - [`reading`]: mistakes in JSON and TOML, told in one sentence.
@@ -40,6 +40,7 @@ pub mod graph;
 mod hash;
 pub mod loss;
 pub mod optimizer;
+pub mod partition;
 pub mod rank;
 pub mod reading;
 pub mod run;

@@ -8,6 +8,7 @@ use supernaut::arch::Arch;
 use supernaut::graph::Plan;
 use supernaut::rank::read_list;
 use supernaut::run::evaluate::Evaluator;
+use supernaut::run::forest::Forest;
 use supernaut::run::images::DeviceImages;
 use supernaut::run::model::Model;
 use supernaut::run::recipe::SearchConfig;
@@ -64,6 +65,7 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
     let mut rivals = Layout::ALL.map(|layout| Rival::start(&work, layout)).into_iter().collect::<Result<Vec<_>>>()?;
     let mut judged = vec![vec![]; rivals.len() + 1];
     let (by_us, by_rivals) = judged.split_last_mut().expect("one more than rivals");
+    let forest = Forest::from(model.shallow_clone());
     let mut contenders = vec![];
     for ((rival, layout), judged) in rivals.iter_mut().zip(Layout::ALL).zip(by_rivals) {
         rival.load(&work, model)?;
@@ -80,8 +82,8 @@ fn measure(options: &Options, model: &Model, archs: &[Arch], length: Length) -> 
             // An evaluator of its own for each, since it remembers what it has judged.
             let SearchConfig { bn, batch, .. } = &recipe.search;
             let mut evaluator = Evaluator::new(ours.all(), &ours, bn, *batch, recipe.compute(ours_device)?, recipe.seed);
-            let (ms, accuracy) = timed(|| evaluator.accuracy(model, arch));
-            by_us.push(Judged { ms, correct: (accuracy * ours.len() as f64).round() });
+            let (ms, accuracy) = timed(|| evaluator.accuracy(&forest, arch));
+            by_us.push(Judged { ms, correct: (accuracy? * ours.len() as f64).round() });
         }
         Ok(mean(&by_us[first..].iter().map(|judged| judged.ms).collect::<Vec<_>>()))
     }));

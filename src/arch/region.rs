@@ -88,6 +88,27 @@ impl Region {
         self.0.iter().map(|options| options.len() as f64).product()
     }
 
+    /// The genes of a space of its own, which has the allowed options only.
+    pub fn genes(&self, genes: &[Gene]) -> Vec<Gene> {
+        let allowed = |(gene, options): (&Gene, &Vec<usize>)| Gene {
+            name: gene.name.clone(),
+            options: options.iter().map(|&option| gene.options[option].clone()).collect(),
+        };
+        genes.iter().zip(&self.0).map(allowed).collect()
+    }
+
+    /// The architecture of the region that `arch` is among [its own genes](Self::genes).
+    pub fn lift(&self, arch: &Arch) -> Arch {
+        Arch(self.0.iter().enumerate().map(|(gene, options)| options[arch.option(gene)] as u16).collect())
+    }
+
+    /// What [`lift`](Self::lift) makes `arch` of; `None` if it lies outside.
+    pub fn lower(&self, arch: &Arch) -> Option<Arch> {
+        let place = |(gene, options): (usize, &Vec<usize>)| options.binary_search(&arch.option(gene)).ok();
+        let places: Option<Vec<usize>> = self.0.iter().enumerate().map(place).collect();
+        places.map(|places| Arch(places.into_iter().map(|place| place as u16).collect()))
+    }
+
     /// One of them, all equally likely.
     pub fn draw(&self, rng: &mut impl Rng) -> Arch {
         Arch(self.0.iter().map(|options| options[rng.random_range(0..options.len())] as u16).collect())
@@ -159,6 +180,17 @@ mod tests {
         assert_eq!(refused(r#"{"a":[]}"#), "region: found options [], wanted some of [0, 1, 2], which are allowed");
         let narrow = Region::whole(&genes()).with(0, &[1]).unwrap();
         assert!(narrow.with(0, &[1, 2]).is_err());
+    }
+
+    #[test]
+    fn a_region_is_a_space_of_its_own() {
+        let region = Region::whole(&genes()).with(0, &[0, 2]).unwrap();
+        let own = region.genes(&genes());
+        assert_eq!(own.iter().map(|gene| gene.options.join(" ")).collect::<Vec<_>>(), ["x z", "p q"]);
+        for arch in archs() {
+            assert_eq!(region.lower(&arch).map(|own| region.lift(&own)), region.contains(&arch).then_some(arch));
+        }
+        assert_eq!(region.lift(&Arch::new(&own, &[1, 0]).unwrap()), Arch::new(&genes(), &[2, 0]).unwrap());
     }
 
     #[test]

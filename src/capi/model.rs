@@ -124,6 +124,10 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let device = device(&recipe.device)?;
     let images = RunData::new(&recipe, data)?;
     check_limits(&recipe, &images.task)?; // better now than after the training
+    if !recipe.split.is_empty() {
+        let wanted = "none: a handle is one supernet; the program trains several, and snt_model_load reads each";
+        return Err(Error::invalid("split", format!("{} splits", recipe.split.len()), wanted).into());
+    }
     images.memory.check(&recipe)?;
     let model = Model::supernet(recipe.space.clone(), images.task.clone(), recipe.seed, device)?;
     Ok(Trainer::new(Arc::new(recipe), model, images.lessons())?.saved())

@@ -13,6 +13,7 @@ use crate::graph::device;
 use crate::run::checkpoint;
 use crate::run::evaluate::{chosen, cut_out};
 use crate::run::export;
+use crate::run::forest::{self, Forest};
 use crate::run::images::RunData;
 use crate::run::job::Cancel;
 use crate::run::project::{CALIBRATION_IMAGES, Project, Searched};
@@ -37,7 +38,7 @@ struct Program {
 enum Command {
     /// Do everything a recipe says: train, search, retrain, export, prove, report. Goes on where it was stopped.
     Run(RunArgs),
-    /// Train the supernet of a recipe: DIR/supernet.safetensors.
+    /// Train the supernet of a recipe: DIR/supernet.safetensors, and DIR/forest.json if it is split.
     Train(RunArgs),
     /// Search a trained supernet: DIR/search.json.
     Search(SearchArgs),
@@ -86,7 +87,7 @@ struct Place {
 
 #[derive(Args)]
 struct SearchArgs {
-    /// Checkpoint of a trained supernet.
+    /// Checkpoint of a trained supernet, or the forest.json of several.
     supernet: PathBuf,
     /// Folder for search.json and what was evaluated.
     #[arg(long, value_name = "DIR")]
@@ -100,7 +101,7 @@ struct SearchArgs {
 
 #[derive(Args)]
 struct RetrainArgs {
-    /// Checkpoint of a trained supernet.
+    /// Checkpoint of a trained supernet, or the forest.json of several.
     supernet: PathBuf,
     /// Architecture, in the notation of its space.
     #[arg(long)]
@@ -120,7 +121,7 @@ struct RetrainArgs {
 
 #[derive(Args)]
 struct ExportArgs {
-    /// Checkpoint of a subnet, or of a supernet together with --arch.
+    /// Checkpoint of a subnet; or, with --arch, that of a supernet or the forest.json of several.
     checkpoint: PathBuf,
     /// Architecture to cut out of a supernet; its statistics are made from training images.
     #[arg(long)]
@@ -246,14 +247,14 @@ fn print_subnets(result: &Value) {
 }
 
 fn train(args: RunArgs) -> Result<()> {
-    project(&args)?.train(&mut Progress::default())?;
-    println!("{}", args.out.join("supernet.safetensors").display());
+    let forest = project(&args)?.train(&mut Progress::default())?;
+    let name = if forest.leaves().len() > 1 { forest::FILE } else { "supernet.safetensors" };
+    println!("{}", args.out.join(name).display());
     Ok(())
 }
 
 fn search(args: SearchArgs) -> Result<()> {
-    let manifest = checkpoint::manifest(&args.supernet)?;
-    finished(&args.supernet, &manifest)?;
+    let manifest = finished(&args.supernet)?;
     let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
         let other = Recipe::read(path)?;
@@ -261,8 +262,8 @@ fn search(args: SearchArgs) -> Result<()> {
     }
     let mut project = args.place.project(recipe.clone(), &args.out)?;
     manifest.same("data", &manifest.data_hash, &project.data().hash)?;
-    let model = checkpoint::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?.model;
-    let Searched { result, found, .. } = project.search(model, &mut Progress::default())?;
+    let forest = forest::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?;
+    let Searched { result, found, .. } = project.search(forest, &mut Progress::default())?;
     let path = args.out.join("search.json");
     files::write_whole(&path, (serde_json::to_string_pretty(&result).expect("plain data") + "\n").as_bytes())?;
     for (_, Evaluation { arch, params, macs, accuracy, latency_ms, .. }) in found {
@@ -276,28 +277,26 @@ fn search(args: SearchArgs) -> Result<()> {
     Ok(())
 }
 
-fn finished(path: &Path, manifest: &checkpoint::Manifest) -> Result<()> {
-    let checkpoint::Progress { step, total } = manifest.progress;
-    match manifest.progress.finished() {
-        true => Ok(()),
-        false => Err(Error::invalid(
-            path.display().to_string(),
-            format!("training at step {step} of {total}"),
-            "a finished supernet: train it to its end",
-        )),
+/// What the checkpoints that `path` names say of themselves; all of them must be finished, and of several the first speaks.
+fn finished(path: &Path) -> Result<checkpoint::Manifest> {
+    let mut all = forest::checkpoints(path)?;
+    for (file, manifest) in &all {
+        let checkpoint::Progress { step, total } = manifest.progress;
+        if !manifest.progress.finished() {
+            let found = format!("training at step {step} of {total}");
+            return Err(Error::invalid(file.display().to_string(), found, "a finished supernet: train it to its end"));
+        }
     }
+    Ok(all.remove(0).1)
 }
 
-fn supernet(path: &Path, place: &Place) -> Result<checkpoint::Saved> {
-    let recipe_device = checkpoint::manifest(path)?.recipe.device;
-    let saved = checkpoint::load(path, device(place.device.as_deref().unwrap_or(&recipe_device))?)?;
-    finished(path, &saved.manifest)?;
-    Ok(saved)
+/// The trained supernet, or several, that `path` names.
+fn supernets(path: &Path, manifest: &checkpoint::Manifest, place: &Place) -> Result<Forest> {
+    forest::load(path, device(place.device.as_deref().unwrap_or(&manifest.recipe.device))?)
 }
 
 fn retrain(args: RetrainArgs) -> Result<()> {
-    let manifest = checkpoint::manifest(&args.supernet)?;
-    finished(&args.supernet, &manifest)?;
+    let manifest = finished(&args.supernet)?;
     let arch = manifest.space.parse(&args.arch)?;
     let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
@@ -306,8 +305,9 @@ fn retrain(args: RetrainArgs) -> Result<()> {
     }
     let mut project = args.place.project(recipe, &args.out)?;
     manifest.same("data", &manifest.data_hash, &project.data().hash)?;
-    let saved = supernet(&args.supernet, &args.place)?;
-    project.retrain(&saved.model, &args.name, &saved.model.canonical(&arch), &mut Progress::default())?;
+    let forest = supernets(&args.supernet, &manifest, &args.place)?;
+    let arch = forest.canonical(&arch);
+    project.retrain(forest.of(&arch)?, &args.name, &arch, &mut Progress::default())?;
     println!("{}", args.out.join(format!("{}.safetensors", args.name)).display());
     Ok(())
 }
@@ -323,20 +323,21 @@ fn data_of(manifest: &checkpoint::Manifest, place: &Place) -> Result<RunData> {
 }
 
 fn write_onnx(args: ExportArgs) -> Result<()> {
-    let saved = supernet(&args.checkpoint, &args.place)?;
-    let data = data_of(&saved.manifest, &args.place)?;
-    let recipe = &saved.manifest.recipe;
-    let model = match (&args.arch, &saved.model.arch) {
-        (None, Some(_)) => saved.model,
+    let manifest = finished(&args.checkpoint)?;
+    let data = data_of(&manifest, &args.place)?;
+    let recipe = &manifest.recipe;
+    let forest = supernets(&args.checkpoint, &manifest, &args.place)?;
+    let model = match (&args.arch, &manifest.arch) {
+        (None, Some(_)) => forest.leaves()[0].shallow_clone(),
         (Some(text), None) => {
-            let arch = saved.model.canonical(&saved.model.parse(text)?);
+            let arch = forest.canonical(&manifest.space.parse(text)?);
             let images = chosen(&data.train, CALIBRATION_IMAGES, recipe.seed);
-            cut_out(&saved.model, &arch, &images, data.memory.batch(recipe.search.batch)?, recipe.seed)?
+            cut_out(forest.of(&arch)?, &arch, &images, data.memory.batch(recipe.search.batch)?, recipe.seed)?
         }
         (None, None) => return Err(Error::invalid("--arch", "nothing", "the architecture to cut out of this supernet")),
         (Some(text), Some(_)) => return Err(Error::invalid("--arch", text, "nothing: this checkpoint has one architecture")),
     };
-    let proof = export::export(&args.out, &model, &saved.manifest.recipe_hash, &data.test, &recipe.export)?;
+    let proof = export::export(&args.out, &model, &manifest.recipe_hash, &data.test, &recipe.export)?;
     println!("{}: {}", args.out.display(), agreement(&proof));
     Ok(())
 }
@@ -350,10 +351,11 @@ fn agreement(proof: &export::Verification) -> String {
 }
 
 fn verify(args: VerifyArgs) -> Result<()> {
-    let saved = supernet(&args.checkpoint, &args.place)?;
-    let data = data_of(&saved.manifest, &args.place)?;
+    let manifest = finished(&args.checkpoint)?;
+    let data = data_of(&manifest, &args.place)?;
     let file = files::read(&args.onnx)?;
-    let proof = export::verify(&file, &saved.model, &data.test, saved.manifest.recipe.export.tolerance)?;
+    let forest = supernets(&args.checkpoint, &manifest, &args.place)?;
+    let proof = export::verify(&file, &forest.leaves()[0], &data.test, manifest.recipe.export.tolerance)?;
     let accuracy = export::accuracy(&file, &data.test)?;
     println!("{}: {}; {:.2} % classified correctly", args.onnx.display(), agreement(&proof), 100.0 * accuracy);
     Ok(())

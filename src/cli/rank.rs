@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Place, cancel_on_signals, data_of};
+use super::{Place, cancel_on_signals, data_of, supernets};
 use crate::arch::Metric;
-use crate::graph::device;
 use crate::rank::{Truth, kendall_tau_b, read_list};
-use crate::run::checkpoint;
+use crate::run::forest;
 use crate::run::job::{Job, drive};
 use crate::run::project::Watch;
 use crate::run::search::Evaluate;
@@ -58,7 +57,7 @@ fn scores(args: &RankArgs, archs: &[String]) -> Result<Vec<f64>> {
     match args.score.as_str() {
         "params" => counted(archs, Metric::Params),
         "macs" => counted(archs, Metric::Macs),
-        file if file.ends_with(".safetensors") => judged(args, Path::new(file), archs),
+        file if file.ends_with(".safetensors") || file.ends_with(".json") => judged(args, Path::new(file), archs),
         file if Path::new(file).exists() => from_file(args, Path::new(file), archs),
         other => Err(Error::invalid(
             "--score",
@@ -89,12 +88,11 @@ fn from_file(args: &RankArgs, path: &Path, archs: &[String]) -> Result<Vec<f64>>
 
 /// Accuracies of the supernet's subnets on its validation images.
 fn judged(args: &RankArgs, path: &Path, archs: &[String]) -> Result<Vec<f64>> {
-    let manifest = checkpoint::manifest(path)?;
-    let name = args.place.device.as_deref().unwrap_or(&manifest.recipe.device);
-    let saved = checkpoint::load(path, device(name)?)?;
-    let data = data_of(&saved.manifest, &args.place)?;
-    let archs = archs.iter().map(|text| saved.model.parse(text)).collect::<Result<Vec<_>>>()?;
-    let mut job = Evaluate::new(&saved.manifest.recipe, saved.model, archs, &data)?;
+    let manifest = forest::checkpoints(path)?.remove(0).1;
+    let forest = supernets(path, &manifest, &args.place)?;
+    let data = data_of(&manifest, &args.place)?;
+    let archs = archs.iter().map(|text| manifest.space.parse(text)).collect::<Result<Vec<_>>>()?;
+    let mut job = Evaluate::new(&manifest.recipe, forest, archs, &data)?;
     let mut progress = super::Progress::default();
     drive(&mut job as &mut dyn Job, &cancel_on_signals(), |_, event| {
         progress.event(event);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::model::Model;
+use super::model::{Model, Part};
 use super::recipe::Recipe;
 use crate::hash::hex;
 use crate::space::{SpaceConfig, Task};
@@ -51,6 +51,9 @@ pub struct Manifest {
     pub task: Task,
     /// The architecture of a network that stands alone; `null` for a supernet.
     pub arch: Option<String>,
+    /// Where a supernet stands among several; absent for one of the whole space.
+    #[serde(default, skip_serializing_if = "Part::is_root")]
+    pub part: Part,
     /// Hash of the graph that the tensors belong to.
     pub graph_hash: String,
     /// The recipe of the run.
@@ -80,6 +83,7 @@ impl Manifest {
             space: model.space.clone(),
             task: model.task.clone(),
             arch: model.arch.as_ref().map(|arch| model.space.text(arch)),
+            part: model.place(),
             graph_hash: model.graph_hash(),
             recipe: recipe.clone(),
             recipe_hash: recipe.hash(),
@@ -270,9 +274,9 @@ fn states(manifest: &Manifest, tensors: &HashMap<String, Tensor>) -> BTreeMap<St
 }
 
 fn rebuild(manifest: &Manifest, device: Device) -> Result<Model> {
-    let Manifest { space, task, arch, recipe, .. } = manifest.clone();
+    let Manifest { space, task, arch, part, recipe, .. } = manifest.clone();
     match arch {
-        None => Model::supernet(space, task, recipe.seed, device),
+        None => Model::part(space, task, &part, recipe.seed, device),
         Some(text) => {
             let arch = space.parse(&text)?;
             Model::standalone(space, task, arch, recipe.seed, device)

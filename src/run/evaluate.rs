@@ -5,21 +5,23 @@ use std::collections::HashMap;
 use rand::seq::SliceRandom;
 use tch::Tensor;
 
+use super::forest::Forest;
 use super::images::DeviceImages;
 use super::model::Model;
 use super::recipe::BnPolicy;
+use crate::Result;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
 use crate::graph::{Compute, Network, Plan, Precision, Run, Statistics};
 
-/// Judges subnets of one model on one set of images. Architectures that compute the same graph are judged once.
+/// Judges subnets on one set of images. Architectures of one supernet that compute the same graph are judged once.
 pub struct Evaluator {
     images: DeviceImages,
     /// Training images for recalibration, already chosen; unused under batch statistics.
     calibration: Option<DeviceImages>,
     batch: usize,
     compute: Compute,
-    known: HashMap<String, f64>,
+    known: HashMap<(usize, String), f64>,
 }
 
 impl Evaluator {
@@ -33,11 +35,13 @@ impl Evaluator {
         Self { images, calibration, batch, compute, known: HashMap::new() }
     }
 
-    /// Share of the images that `arch` classifies correctly.
-    pub fn accuracy(&mut self, model: &Model, arch: &Arch) -> f64 {
-        let key = Plan::live(model.graph(), arch).key();
+    /// Share of the images that `arch` classifies correctly, by the supernet of `forest` that it belongs to.
+    pub fn accuracy(&mut self, forest: &Forest, arch: &Arch) -> Result<f64> {
+        let leaf = forest.position(arch)?;
+        let model = &forest.leaves()[leaf];
+        let key = (leaf, Plan::live(model.graph(), arch).key());
         if let Some(&known) = self.known.get(&key) {
-            return known;
+            return Ok(known);
         }
         let Compute { precision, kernels } = self.compute;
         let plan = Plan::with(model.graph(), arch, kernels);
@@ -50,7 +54,7 @@ impl Evaluator {
             _ => accuracy(&model.network, &plan, &self.images, self.batch, precision),
         });
         self.known.insert(key, accuracy);
-        accuracy
+        Ok(accuracy)
     }
 }
 
@@ -85,7 +89,8 @@ fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize,
 
 /// The supernet's weights of `arch` as a network of its own, with statistics from training images: what is exported
 /// where a subnet isn't trained on.
-pub fn cut_out(supernet: &Model, arch: &Arch, images: &DeviceImages, batch: usize, seed: u64) -> crate::Result<Model> {
+pub fn cut_out(supernet: &Model, arch: &Arch, images: &DeviceImages, batch: usize, seed: u64) -> Result<Model> {
+    let arch = &supernet.within(arch.clone())?;
     let (space, task) = (supernet.space.clone(), supernet.task.clone());
     let mut model = Model::standalone(space, task, arch.clone(), seed, supernet.network.device())?;
     model.network.copy_from(&supernet.network);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::model::Model;
 use crate::{Error, Result};
 
 /// What happened in one step of a job.
@@ -53,9 +52,6 @@ pub trait Job: Send {
 
     /// What it has found so far.
     fn result(&self) -> Result<Value>;
-
-    /// Hands back the model that it worked on.
-    fn into_model(self: Box<Self>) -> Option<Model>;
 }
 
 /// Asks a running job to stop, from any thread or signal handler.

@@ -1,13 +1,31 @@
 //! A network together with what it is: its space, its task, and the one architecture it has if it stands alone.
 
+use serde::{Deserialize, Serialize};
 use tch::Device;
 
-use crate::Result;
-use crate::arch::{Arch, Cost, NamedRegion, Region};
+use crate::arch::{Arch, Cost, Gene, NamedRegion, Region};
 use crate::graph::{Graph, Network, Plan};
 use crate::hash::sha256;
 use crate::schedule::Complexity;
-use crate::space::{Norm, SpaceConfig, Task, canonical};
+use crate::space::{Norm, SpaceConfig, Task, canonical_in};
+use crate::{Error, Result};
+
+/// Where a supernet stands among those that a space is split into.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// How many splits led to it.
+    pub level: usize,
+    /// What it serves.
+    pub region: NamedRegion,
+}
+
+impl Part {
+    /// Whether it is the supernet of the whole space.
+    pub fn is_root(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// See the [module](self).
 pub struct Model {
@@ -19,6 +37,8 @@ pub struct Model {
     pub arch: Option<Arch>,
     /// The part of the space that a supernet serves; the whole space for a network that stands alone.
     pub region: Region,
+    /// How many splits led to it.
+    pub level: usize,
     /// Graph and weights.
     pub network: Network,
 }
@@ -26,15 +46,15 @@ pub struct Model {
 impl Model {
     /// A supernet with fresh weights.
     pub fn supernet(space: SpaceConfig, task: Task, seed: u64, device: Device) -> Result<Self> {
-        Self::part(space, task, &NamedRegion::new(), seed, device)
+        Self::part(space, task, &Part::default(), seed, device)
     }
 
     /// A supernet of a part of the space, with fresh weights: of these operations alone, and each as it starts in a
     /// supernet of the whole.
-    pub fn part(space: SpaceConfig, task: Task, region: &NamedRegion, seed: u64, device: Device) -> Result<Self> {
+    pub fn part(space: SpaceConfig, task: Task, part: &Part, seed: u64, device: Device) -> Result<Self> {
         let graph = space.graph(&task, Norm::Shared)?;
-        let region = Region::from_names(graph.genes(), region)?;
-        Ok(Self { network: Network::within(graph, &region, seed, device), space, task, arch: None, region })
+        let (region, level) = (Region::from_names(graph.genes(), &part.region)?, part.level);
+        Ok(Self { network: Network::within(graph, &region, seed, device), space, task, arch: None, region, level })
     }
 
     /// One architecture with fresh weights, own norms and running statistics.
@@ -42,18 +62,31 @@ impl Model {
         let graph = space.graph(&task, Norm::Own)?;
         let plan = Plan::live(&graph, &arch);
         let region = Region::whole(graph.genes());
-        Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch), region })
+        Ok(Self { network: Network::standalone(graph, &plan, seed, device), space, task, arch: Some(arch), region, level: 0 })
     }
 
     /// The same model: weights are shared, not copied.
     pub fn shallow_clone(&self) -> Self {
         let (space, task, arch, region) = (self.space.clone(), self.task.clone(), self.arch.clone(), self.region.clone());
-        Self { space, task, arch, region, network: self.network.shallow_clone() }
+        Self { space, task, arch, region, level: self.level, network: self.network.shallow_clone() }
+    }
+
+    /// Where it stands among the supernets of its space.
+    pub fn place(&self) -> Part {
+        Part { level: self.level, region: self.region.names(self.graph().genes()) }
     }
 
     /// What it computes.
     pub fn graph(&self) -> &Graph {
         self.network.graph()
+    }
+
+    /// `arch`, or an error if it lies beyond what a supernet serves.
+    pub fn within(&self, arch: Arch) -> Result<Arch> {
+        if self.region.contains(&arch) {
+            return Ok(arch);
+        }
+        Err(Error::invalid("arch", self.space.text(&arch), format!("one with {}", words(&self.region, self.graph().genes()))))
     }
 
     /// Reads an architecture in the notation of its space.
@@ -66,15 +99,21 @@ impl Model {
         Ok(self.space.graph(&self.task, Norm::Own)?.cost(arch))
     }
 
-    /// `arch` without operations that nothing reaches or reads.
+    /// `arch` without operations that nothing reaches or reads, as far as that stays within the region.
     pub fn canonical(&self, arch: &Arch) -> Arch {
-        canonical(&*self.space, self.graph(), arch)
+        canonical_in(&*self.space, self.graph(), &self.region, arch)
     }
 
     /// Hash of the whole graph: equal for equal spaces on equal tasks.
     pub fn graph_hash(&self) -> String {
         graph_hash(self.graph())
     }
+}
+
+/// A region as a person says it: `1<-0: none or skip_connect; 3<-2: avg_pool_3x3`.
+pub fn words(region: &Region, genes: &[Gene]) -> String {
+    let words = region.names(genes).into_iter().map(|(gene, options)| format!("{gene}: {}", options.join(" or ")));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// SHA-256 of a graph's description.

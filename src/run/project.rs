@@ -1,7 +1,7 @@
 //! A whole run in one folder: train, search, retrain, export, prove, report. Every phase leaves files that the next one
 //! starts from, so a run that was stopped anywhere goes on from there.
 //!
-//! `supernet.safetensors`, `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
+//! `supernet.safetensors` (and `forest.json` with `supernet-N.safetensors` where it is split), `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
 //! `report.html`.
 
 use std::fs::{File, OpenOptions};
@@ -13,18 +13,21 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::checkpoint;
+use super::checkpoint::Saved;
 use super::evaluate::{chosen, cut_out};
 use super::export;
+use super::forest::{self, Branching, Forest, Named, Tree, heir};
 use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
-use super::model::Model;
+use super::model::{Model, Part};
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
 use super::search::{Evaluation, Search, check_limits};
 use super::trainer::Trainer;
 use super::{report, runtime, versions};
-use crate::arch::Arch;
+use crate::arch::{Arch, Region};
 use crate::data::Dataset;
 use crate::graph::{Device, device, give_back, set_threads};
+use crate::space::Norm;
 use crate::{Error, Result, files};
 
 /// Training images that running statistics are made from where a subnet isn't trained on.
@@ -49,8 +52,8 @@ pub struct Searched {
     pub result: Value,
     /// The kept architectures, most accurate first.
     pub found: Vec<(Arch, Evaluation)>,
-    /// The supernet, handed back.
-    pub supernet: Model,
+    /// The supernets, handed back.
+    pub forest: Forest,
 }
 
 /// See the [module](self).
@@ -78,6 +81,7 @@ impl Project {
         // Better now than after an hour of training.
         runtime::check()?;
         check_limits(&recipe, &data.task)?;
+        recipe.check_splits(recipe.space.graph(&data.task, Norm::Shared)?.genes())?;
         data.memory.check(&recipe)?;
         files::make_writable_folder(folder)?;
         let lock = lock(folder)?;
@@ -98,12 +102,12 @@ impl Project {
 
     /// All phases. Gives what `result.json` holds.
     pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Value> {
-        let supernet = self.train(watch)?;
-        let Searched { result: search, found, supernet } = self.search(supernet, watch)?;
+        let forest = self.train(watch)?;
+        let Searched { result: search, found, forest } = self.search(forest, watch)?;
         let mut subnets = vec![];
         for (index, (arch, evaluation)) in found.into_iter().enumerate() {
             let name = format!("subnet-{}", index + 1);
-            let model = self.retrain(&supernet, &name, &arch, watch)?;
+            let model = self.retrain(forest.of(&arch)?, &name, &arch, watch)?;
             subnets.push(self.export(&name, &model, &evaluation, watch)?);
         }
         let result = self.result(search, subnets);
@@ -112,15 +116,75 @@ impl Project {
         Ok(result)
     }
 
-    /// The trained supernet: from its finished checkpoint, or trained from where its checkpoint stands.
-    pub fn train(&mut self, watch: &mut dyn Watch) -> Result<Model> {
-        let path = self.folder.join("supernet.safetensors");
+    /// The trained supernet, or all that it is split into: each from its finished checkpoint, or trained from where its
+    /// checkpoint stands.
+    pub fn train(&mut self, watch: &mut dyn Watch) -> Result<Forest> {
+        let mut tree = self.tree()?;
+        let mut models = vec![self.train_supernet(&Named::root(), watch)?];
+        let mut parts = vec![Named::root()];
+        for level in 0..self.recipe.split.len() {
+            let mut next = vec![];
+            for (part, model) in parts.iter().zip(&models) {
+                next.extend(self.parts(part, model, &mut tree)?.into_iter().map(|child| (part.clone(), child)));
+            }
+            models.clear(); // their checkpoints are what the next ones begin with
+            for (parent, part) in &next {
+                models.push(self.train_part(level + 1, parent, part, watch)?);
+            }
+            parts = next.into_iter().map(|(_, part)| part).collect();
+        }
+        Forest::new(models)
+    }
+
+    /// What has been split so far.
+    fn tree(&self) -> Result<Tree> {
+        let path = self.folder.join(forest::FILE);
+        match path.exists() {
+            true => Tree::read(&path),
+            false => Ok(Tree::new(self.recipe.hash(), self.data.hash.clone())),
+        }
+    }
+
+    /// The parts of a trained supernet: as they were found, or found now and written down.
+    fn parts(&mut self, part: &Named, model: &Model, tree: &mut Tree) -> Result<Vec<Named>> {
+        if let Some(parts) = tree.parts(&part.name) {
+            return Ok(parts.to_vec());
+        }
+        self.cancel.check()?;
+        let found = forest::split(&self.recipe, model)?;
+        let genes = model.graph().genes();
+        let named =
+            |(at, region): (usize, &Region)| Named { name: format!("{}-{}", part.name, at + 1), region: region.names(genes) };
+        let parts: Vec<Named> = found.regions.iter().enumerate().map(named).collect();
+        tree.splits.push(Branching { of: part.name.clone(), because: found.report, parts: parts.clone() });
+        tree.write(&self.folder.join(forest::FILE))?;
+        Ok(parts)
+    }
+
+    fn train_supernet(&mut self, root: &Named, watch: &mut dyn Watch) -> Result<Model> {
+        let path = root.path(&self.folder);
         let fresh = || {
             let model = Model::supernet(self.recipe.space.clone(), self.data.task.clone(), self.recipe.seed, self.device)?;
             Trainer::new(self.recipe.clone(), model, self.data.lessons())
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { fresh()? };
         self.train_to_end(trainer, &path, None, watch)
+    }
+
+    /// Trains one part, which begins with what it inherits.
+    fn train_part(&mut self, level: usize, parent: &Named, part: &Named, watch: &mut dyn Watch) -> Result<Model> {
+        let path = part.path(&self.folder);
+        let wanted = Part { level, region: part.region.clone() };
+        let begun = || -> Result<Trainer> {
+            let parent: Saved = checkpoint::load(&parent.path(&self.folder), self.device)?;
+            let saved = heir(&self.recipe, &parent, &wanted, &self.data.hash)?;
+            Trainer::go_on(self.recipe.clone(), self.data.lessons(), saved)
+        };
+        let trainer = if path.exists() { self.resumed(&path)? } else { begun()? };
+        if trainer.model().place() != wanted {
+            return Err(Error::corrupt(&path, "found a supernet of another region, wanted that of forest.json"));
+        }
+        self.train_to_end(trainer, &path, Some(&part.name), watch)
     }
 
     /// Trains one chosen architecture on, by the `[retrain]` table.
@@ -144,9 +208,11 @@ impl Project {
     }
 
     /// Trains with checkpoints; a cancelled run saves one more.
-    fn train_to_end(&mut self, mut trainer: Trainer, path: &Path, subnet: Option<&str>, watch: &mut dyn Watch) -> Result<Model> {
-        let phase = if subnet.is_some() { "retrain" } else { "train" };
-        let every = if subnet.is_some() { self.recipe.retrain.checkpoint_steps } else { self.recipe.train.checkpoint_steps };
+    fn train_to_end(&mut self, mut trainer: Trainer, path: &Path, name: Option<&str>, watch: &mut dyn Watch) -> Result<Model> {
+        let (phase, every) = match trainer.model().arch {
+            Some(_) => ("retrain", self.recipe.retrain.checkpoint_steps),
+            None => ("train", self.recipe.train.checkpoint_steps),
+        };
         let mut clock = Clock::start(phase);
         let mut thin = Thin::default();
         let cancel = self.cancel.clone();
@@ -154,7 +220,7 @@ impl Project {
             trainer.save(path)?; // so that there is always one to go on from
         }
         let outcome = drive(&mut trainer, &cancel, |job, event| {
-            let event = Event { subnet: subnet.map(str::to_owned), ..event.clone() };
+            let event = Event { subnet: name.map(str::to_owned), ..event.clone() };
             watch.event(&event);
             thin.log(&mut self.log, &event);
             if event.step.is_multiple_of(every) || event.step == event.total {
@@ -168,15 +234,15 @@ impl Project {
             clock.add_to(&mut self.seconds, &self.folder)?;
         }
         outcome?;
-        let model = Box::new(trainer).into_model().expect("a trainer has a model");
+        let model = trainer.into_model();
         give_back();
         Ok(model)
     }
 
-    /// Searches the supernet. Gives what the report shows, the kept architectures, and the supernet back.
-    pub fn search(&mut self, supernet: Model, watch: &mut dyn Watch) -> Result<Searched> {
+    /// Searches a supernet, or several. Gives what the report shows, the kept architectures, and the supernets back.
+    pub fn search(&mut self, forest: Forest, watch: &mut dyn Watch) -> Result<Searched> {
         let memory = Some(self.folder.join("evaluations.jsonl"));
-        let mut search = Search::new(self.recipe.clone(), supernet, &self.data, memory)?;
+        let mut search = Search::new(self.recipe.clone(), forest, &self.data, memory)?;
         let (mut clock, mut thin, cancel) = (Clock::start("search"), Thin::default(), self.cancel.clone());
         drive(&mut search, &cancel, |_, event| {
             watch.event(event);
@@ -185,9 +251,9 @@ impl Project {
         })?;
         clock.add_to(&mut self.seconds, &self.folder)?;
         let (result, found) = (search.result()?, search.chosen());
-        let supernet = Box::new(search).into_model().expect("a search has a model");
+        let forest = search.into_forest();
         give_back();
-        Ok(Searched { result, found, supernet })
+        Ok(Searched { result, found, forest })
     }
 
     /// Exports a subnet, proves the file, times it and tests it. Gives its entry in `result.json`.

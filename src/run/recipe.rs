@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::splits::SplitConfig;
 use crate::arch::Metric;
 use crate::data::Source;
 use crate::graph::{Compute, Device, Kernels, Precision, onnx};
@@ -49,7 +50,10 @@ pub struct Recipe {
     pub data: Option<Source>,
     /// What may be chosen.
     pub space: SpaceConfig,
-    /// How the supernet is trained.
+    /// Splits of the supernet into several with weights of their own (few-shot NAS), in their order; none: one supernet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<SplitConfig>,
+    /// How the supernet is trained; `epochs` is what each of several is trained after the last split.
     pub train: TrainConfig,
     /// How subnets are found.
     #[serde(default)]

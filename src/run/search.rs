@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::evaluate::Evaluator;
 use super::export::onnx_bytes;
+use super::forest::Forest;
 use super::images::RunData;
 use super::job::{Event, Job};
 use super::model::Model;
@@ -62,7 +63,7 @@ impl Evaluation {
 pub struct Search {
     config: SearchConfig,
     recipe: Arc<Recipe>,
-    model: Model,
+    forest: Forest,
     /// The same space with own norms: what is counted and timed.
     counted: Graph,
     evaluator: Evaluator,
@@ -78,14 +79,14 @@ pub struct Search {
 }
 
 impl Search {
-    /// Searches the supernet `model`; subnets are judged on the validation images, and recalibrated on training images if the
+    /// Searches a supernet or several; subnets are judged on the validation images, and recalibrated on training images if the
     /// recipe says so.
     ///
     /// `memory`, a file of JSON lines, keeps every evaluation: a search that is started again on it doesn't repeat any.
-    pub fn new(recipe: Arc<Recipe>, model: Model, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
-        let mut config = recipe.search.clone();
-        let counted = model.space.graph(&model.task, Norm::Own)?;
-        let meets = check_limits(&recipe, &model.task)?;
+    pub fn new(recipe: Arc<Recipe>, forest: impl Into<Forest>, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
+        let (mut config, forest) = (recipe.search.clone(), forest.into());
+        let counted = forest.space().graph(forest.task(), Norm::Own)?;
+        let meets = check_limits(&recipe, forest.task())?;
         if config.needs_latency() {
             runtime::check()?;
         }
@@ -97,18 +98,25 @@ impl Search {
         let validation = data.validation.first(images);
         let identity = Identity {
             recipe_hash: recipe.hash(),
-            weights: model.network.hash(),
+            weights: forest.hash(),
             images: validation.hash(),
             batch: data.memory.batch(config.batch)?,
         };
         let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, HashMap::new())), |path| recall(path, &identity))?;
         config.batch = batch;
-        let compute = recipe.compute(model.network.device())?;
+        let compute = recipe.compute(forest.device())?;
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
-        let evolution = Evolution::new(settings(&config), model.graph().genes().to_vec(), meets, recipe.seed);
+        let (region, genes) = (forest.region(), forest.region().genes(forest.graph().genes()));
+        let meets = meets.and_then(|arch| region.lower(&arch));
+        let evolution = Evolution::new(settings(&config), genes, meets, recipe.seed);
         let (queue, looked_at, started) = (VecDeque::new(), HashMap::new(), Instant::now());
         let (done, archs) = (vec![], vec![]);
-        Ok(Self { config, recipe, model, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
+        Ok(Self { config, recipe, forest, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
+    }
+
+    /// Hands back what was searched.
+    pub fn into_forest(self) -> Forest {
+        self.forest
     }
 
     /// Everything that was judged, in order.
@@ -154,10 +162,11 @@ impl Search {
 
     /// Fills the queue with the next generation; whether there is one.
     fn ask(&mut self) -> Result<bool> {
-        let (model, counted, limits, looked_at) = (&self.model, &self.counted, self.config.limits.set(), &mut self.looked_at);
+        let (forest, counted, limits, looked_at) = (&self.forest, &self.counted, self.config.limits.set(), &mut self.looked_at);
         let mut nearest: Option<(f64, Metric, Limit, f64, Arch)> = None;
-        let asked = self.evolution.ask(|arch| {
-            let (cost, key) = looked_at.entry(arch.clone()).or_insert_with(|| look_at(model, counted, arch)).clone();
+        let asked = self.evolution.ask(|own| {
+            let arch = &forest.region().lift(own);
+            let (cost, key) = looked_at.entry(arch.clone()).or_insert_with(|| look_at(forest, counted, arch)).clone();
             for &(metric, limit) in &limits {
                 let Some(value) = metric.of(cost).filter(|&value| !limit.allows(value)) else { continue };
                 let miss = excess(limit, value);
@@ -169,9 +178,10 @@ impl Search {
             key
         });
         if let (true, true, Some((_, metric, limit, value, arch))) = (asked.is_empty(), self.done.is_empty(), nearest) {
-            return Err(unreachable_limit(metric, limit, value, &model.space.text(&arch)));
+            return Err(unreachable_limit(metric, limit, value, &forest.space().text(&arch)));
         }
-        let keyed = asked.into_iter().map(|arch| (model.canonical(&arch), Plan::live(model.graph(), &arch).key()));
+        let lifted = asked.iter().map(|own| forest.region().lift(own));
+        let keyed = lifted.map(|arch| (forest.canonical(&arch), Plan::live(forest.graph(), &arch).key()));
         self.queue = keyed.collect();
         Ok(!self.queue.is_empty())
     }
@@ -181,11 +191,15 @@ impl Search {
             return Ok(known.clone());
         }
         let Cost { params, macs, .. } = self.counted.cost(arch);
-        let latency_ms =
-            if self.config.needs_latency() { Some(time(&self.model.space, &self.model.task, arch, &self.recipe)?) } else { None };
+        let latency_ms = if self.config.needs_latency() {
+            Some(time(self.forest.space(), self.forest.task(), arch, &self.recipe)?)
+        } else {
+            None
+        };
         let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
-        let accuracy = latency_ms.as_ref().is_none_or(within).then(|| self.evaluator.accuracy(&self.model, arch));
-        let (arch, bn) = (self.model.space.text(arch), self.config.bn_text());
+        let judged = latency_ms.as_ref().is_none_or(within);
+        let accuracy = if judged { Some(self.evaluator.accuracy(&self.forest, arch)?) } else { None };
+        let (arch, bn) = (self.forest.space().text(arch), self.config.bn_text());
         let evaluation = Evaluation { arch, key: key.to_owned(), params, macs, accuracy, bn, latency_ms };
         if let Some(path) = &self.memory {
             append(path, &evaluation)?;
@@ -231,7 +245,8 @@ impl Job for Search {
         }
         let (arch, key) = self.queue.pop_front().expect("just filled");
         let evaluation = self.judge(&arch, &key)?;
-        self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: arch.clone() }]);
+        let own = self.forest.region().lower(&arch).expect("a canonical form stays within the region");
+        self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: own }]);
         self.archs.push(arch);
         self.done.push(evaluation);
         Ok(self.done.last().map(|evaluation| self.event(evaluation)))
@@ -254,10 +269,6 @@ impl Job for Search {
             "chosen": chosen,
             "evaluations": evaluations,
         }))
-    }
-
-    fn into_model(self: Box<Self>) -> Option<Model> {
-        Some(self.model)
     }
 }
 
@@ -314,9 +325,9 @@ pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
 }
 
 /// What `arch` costs without its dead operations, and the name of what it computes if that depends on the image.
-fn look_at(model: &Model, counted: &Graph, arch: &Arch) -> (Cost, Option<String>) {
-    let plan = Plan::live(model.graph(), arch);
-    (counted.cost(&model.canonical(arch)), plan.reads_image().then(|| plan.key()))
+fn look_at(forest: &Forest, counted: &Graph, arch: &Arch) -> (Cost, Option<String>) {
+    let plan = Plan::live(forest.graph(), arch);
+    (counted.cost(&forest.canonical(arch)), plan.reads_image().then(|| plan.key()))
 }
 
 /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
@@ -379,7 +390,7 @@ fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
 
 /// Judges a given list of architectures.
 pub struct Evaluate {
-    model: Model,
+    forest: Forest,
     evaluator: Evaluator,
     archs: Vec<Arch>,
     accuracies: Vec<f64>,
@@ -389,13 +400,15 @@ pub struct Evaluate {
 
 impl Evaluate {
     /// Judges `archs` as a search with the same settings would.
-    pub fn new(recipe: &Recipe, model: Model, archs: Vec<Arch>, data: &RunData) -> Result<Self> {
+    pub fn new(recipe: &Recipe, forest: impl Into<Forest>, archs: Vec<Arch>, data: &RunData) -> Result<Self> {
+        let forest = forest.into();
+        archs.iter().try_for_each(|arch| forest.position(arch).map(|_| ()))?;
         let config = SearchConfig { batch: data.memory.batch(recipe.search.batch)?, ..recipe.search.clone() };
         let images = if config.images == 0 { data.validation.len() } else { config.images };
         let validation = data.validation.first(images);
-        let compute = recipe.compute(model.network.device())?;
+        let compute = recipe.compute(forest.device())?;
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, config.batch, compute, recipe.seed);
-        Ok(Self { model, evaluator, archs, accuracies: vec![], bn: config.bn_text(), started: Instant::now() })
+        Ok(Self { forest, evaluator, archs, accuracies: vec![], bn: config.bn_text(), started: Instant::now() })
     }
 
     /// The accuracies so far, in the order of the list.
@@ -407,14 +420,14 @@ impl Evaluate {
 impl Job for Evaluate {
     fn advance(&mut self) -> Result<Option<Event>> {
         let Some(arch) = self.archs.get(self.accuracies.len()) else { return Ok(None) };
-        let accuracy = self.evaluator.accuracy(&self.model, arch);
+        let accuracy = self.evaluator.accuracy(&self.forest, arch)?;
         self.accuracies.push(accuracy);
         Ok(Some(Event {
             phase: "evaluate".into(),
             step: self.accuracies.len() as u64,
             total: self.archs.len() as u64,
             seconds: self.started.elapsed().as_secs_f64(),
-            arch: Some(self.model.space.text(arch)),
+            arch: Some(self.forest.space().text(arch)),
             accuracy: Some(accuracy),
             bn: Some(self.bn.clone()),
             ..Default::default()
@@ -422,12 +435,7 @@ impl Job for Evaluate {
     }
 
     fn result(&self) -> Result<Value> {
-        let one =
-            |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.model.space.text(arch), "accuracy": accuracy, "bn": self.bn });
+        let one = |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.forest.space().text(arch), "accuracy": accuracy, "bn": self.bn });
         Ok(json!({ "evaluations": self.archs.iter().zip(&self.accuracies).map(one).collect::<Vec<_>>() }))
-    }
-
-    fn into_model(self: Box<Self>) -> Option<Model> {
-        Some(self.model)
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rand::Rng;
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
@@ -15,6 +16,7 @@ use super::images::Lessons;
 use super::job::{Event, Job};
 use super::model::{ComplexityRange, Model};
 use super::recipe::{Augment, Recipe, TrainConfig};
+use super::splits::Span;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
 use crate::graph::{Compute, Device, Statistics};
@@ -32,6 +34,10 @@ const STATISTICS_MOMENTUM: f64 = 0.1;
 pub struct Trainer {
     recipe: Arc<Recipe>,
     config: TrainConfig,
+    /// Where this training lies in its schedule.
+    span: Span,
+    /// Seed of the draws of every step: supernets that came of each other don't repeat theirs.
+    seed: u64,
     model: Model,
     feed: Feed,
     validation: Feed,
@@ -55,20 +61,27 @@ pub struct Trainer {
 impl Trainer {
     /// Trains `model` by the `[train]` table, or by `[retrain]` if it stands alone.
     pub fn new(recipe: Arc<Recipe>, model: Model, lessons: Lessons) -> Result<Self> {
-        let config = if model.arch.is_some() { recipe.retrain.training() } else { recipe.train.clone() };
+        let (mut config, span) = match &model.arch {
+            Some(_) => (recipe.retrain.training(), Span::alone(recipe.retrain.epochs)),
+            None => (recipe.train.clone(), recipe.span(model.level)),
+        };
+        config.epochs = span.epochs;
+        let seed = seed_of_level(recipe.seed, model.level);
         let (split, groups) = split(&recipe, &config, &model)?;
         let places = model.network.slots().iter().map(|slot| slot.range.clone()).collect();
         let compute = recipe.compute(model.network.device())?;
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
-        let feed = Feed::new(lessons.train, config.batch, recipe.seed, "shuffle");
-        let validation = Feed::new(lessons.validation, config.batch, recipe.seed, "shuffle/validation");
-        let sampler = sampler(&recipe, &config, &model, split, feed.steps())?;
+        let feed = Feed::new(lessons.train, config.batch, seed, "shuffle");
+        let validation = Feed::new(lessons.validation, config.batch, seed, "shuffle/validation");
+        let sampler = sampler(seed, &config, &model, split, feed.steps())?;
         let losses = losses(&config, &model, feed.steps())?;
         let complexity = ComplexityRange::of(model.graph());
         let lag = usize::from(model.network.device() != Device::Cpu && !sampler.listens());
         Ok(Self {
             recipe,
             config,
+            span,
+            seed,
             model,
             feed,
             validation,
@@ -119,6 +132,11 @@ impl Trainer {
         &self.model
     }
 
+    /// Hands the model back.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+
     /// What a checkpoint of this moment holds. Its tensors are the trainer's own.
     pub fn saved(&self) -> Saved {
         let rows = self.sgd.rows().iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
@@ -148,19 +166,25 @@ impl Trainer {
     /// The paths of this step.
     fn paths(&mut self) -> Vec<Arch> {
         let (genes, region) = (self.model.graph().genes(), &self.model.region);
-        let ask = Ask { genes, region, split: self.split, seed: self.recipe.seed, step: self.step };
+        let ask = Ask { genes, region, split: self.split, seed: self.seed, step: self.step };
         self.model.arch.clone().map_or_else(|| self.sampler.ask(&ask), |arch| vec![arch])
     }
 
     /// The rate of this step, and the weight of each path's loss. A path by itself has a rate of its own; several share one,
     /// and what a schedule makes of each goes into its loss.
     fn strength(&self, paths: &[Arch]) -> (f64, Vec<f64>) {
-        let (schedule, base, progress) = (&self.config.schedule, self.config.rate, self.step as f64 / self.total() as f64);
+        let (schedule, base, progress) = (&self.config.schedule, self.config.rate, self.progress());
         let factor = |arch: &Arch| schedule.factor(progress, &self.complexity.place(self.model.graph(), arch));
         match paths.len() > 1 && schedule.tells_paths_apart() {
             true => (base, paths.iter().map(factor).collect()),
             false => (base * factor(&paths[0]), vec![1.0; paths.len()]),
         }
+    }
+
+    /// How much of the schedule is over, 0 to 1.
+    fn progress(&self) -> f64 {
+        let steps = |epochs| epochs * self.feed.steps();
+        (steps(self.span.before) + self.step) as f64 / steps(self.span.total) as f64
     }
 
     /// Lets a loss wait for so many later steps until it is read; 0 by default on a CPU, 1 on a GPU, which then always has the
@@ -178,7 +202,7 @@ impl Trainer {
         self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
         if !trials.is_empty() {
             let (genes, region) = (self.model.graph().genes(), &self.model.region);
-            let ask = Ask { genes, region, split: self.split, seed: self.recipe.seed, step: self.step };
+            let ask = Ask { genes, region, split: self.split, seed: self.seed, step: self.step };
             self.sampler.tell(&ask, &trials);
         }
         Ok(())
@@ -194,7 +218,7 @@ impl Trainer {
         };
         let step = Step {
             number: self.step,
-            seed: self.recipe.seed,
+            seed: self.seed,
             network,
             compute: self.compute,
             statistics,
@@ -294,7 +318,7 @@ fn trials(step: &Step) -> Vec<Trial> {
 
 /// The sampler of `config`, for the space of `model`.
 fn sampler(
-    recipe: &Recipe,
+    seed: u64,
     config: &TrainConfig,
     model: &Model,
     split: Option<usize>,
@@ -304,7 +328,7 @@ fn sampler(
     config.sampler.build(&sampler::Scope {
         genes: model.graph().genes(),
         split,
-        seed: recipe.seed,
+        seed,
         steps: config.epochs * steps_per_epoch,
         cost: Arc::new(move |arch| counted.cost(arch)),
     })
@@ -326,14 +350,17 @@ fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(Option
             Some(name) => Err(Error::invalid("train.split", format!("\"{name}\""), "nothing, or momentum_separation = true")),
         };
     }
-    let gene = match &config.split {
-        None => rand::RngExt::random_range(&mut stream(recipe.seed, "split", 0), 0..genes.len()),
-        Some(name) => genes.iter().position(|gene| gene.name == *name).ok_or_else(|| {
-            let names: Vec<&str> = genes.iter().map(|gene| gene.name.as_str()).collect();
-            Error::invalid("train.split", format!("\"{name}\""), format!("one of {}", names.join(", ")))
-        })?,
-    };
+    let gene = recipe.momentum_gene(genes)?;
+    if model.region.fixes(gene) {
+        let found = format!("\"{}\", which is fixed in the region of this supernet", genes[gene].name);
+        return Err(Error::invalid("train.split", found, "a gene with several options left"));
+    }
     Ok((Some(gene), genes[gene].options.len()))
+}
+
+/// A seed for each level; that of the whole space is the recipe's.
+fn seed_of_level(seed: u64, level: usize) -> u64 {
+    if level == 0 { seed } else { stream(seed, "level", level as u64).next_u64() }
 }
 
 impl Job for Trainer {
@@ -358,9 +385,5 @@ impl Job for Trainer {
 
     fn result(&self) -> Result<Value> {
         Ok(json!({ "step": self.step, "total": self.total(), "loss": self.loss }))
-    }
-
-    fn into_model(self: Box<Self>) -> Option<Model> {
-        Some(self.model)
     }
 }

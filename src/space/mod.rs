@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Region};
 use crate::data::Dataset;
 use crate::graph::{Graph, Shape};
 use crate::{Error, Result};
@@ -90,14 +90,19 @@ spaces! {
     "nb201" => nb201::Nb201,
 }
 
-/// `arch` with every operation removed that nothing reaches or nothing reads, as far as the space can write it: of the
-/// strings that differ in dead operations only, this one is reported.
+/// As [`canonical_in`], of the whole space.
 pub fn canonical(space: &dyn Space, graph: &Graph, arch: &Arch) -> Arch {
+    canonical_in(space, graph, &Region::whole(graph.genes()), arch)
+}
+
+/// `arch` with every operation removed that nothing reaches or nothing reads, as far as the space can write it: of the
+/// strings of `region` that differ in dead operations only, this one is reported.
+pub fn canonical_in(space: &dyn Space, graph: &Graph, region: &Region, arch: &Arch) -> Arch {
     let Some(nothing) = space.nothing() else { return arch.clone() };
     let key = |arch: &Arch| crate::graph::Plan::live(graph, arch).key();
     let wanted = key(arch);
     let mut canonical = arch.clone();
-    for gene in 0..graph.genes().len() {
+    for gene in (0..graph.genes().len()).filter(|&gene| region.options(gene).contains(&nothing)) {
         let without = canonical.with(gene, nothing);
         if key(&without) == wanted {
             canonical = without;

@@ -555,3 +555,41 @@ fn a_missing_library_is_one_sentence_that_says_where_it_was_looked_for() {
     fs::write(folder.path().join("libsupernaut.so"), blotted).unwrap();
     contains(&run(), &["libtorch_xyz.so", "libtorch was looked for in", "make setup"]);
 }
+
+#[test]
+fn a_forest_is_named_by_its_file_and_works_like_one_supernet() {
+    let place = Place::new();
+    let split = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"1<-0\"] }\nepochs = 2\n";
+    place.recipe("recipe.toml", &RECIPE.replace("epochs = 8", "epochs = 2").replace("\n[search]", &format!("{split}\n[search]")));
+    contains(&place.works(&["train", "recipe.toml", "--data", "data", "--out", "trained"]), &["trained/forest.json"]);
+    place.works(&RUN);
+    let bytes = |name: &str| fs::read(place.path(name)).unwrap();
+    assert!(bytes("trained/supernet-5.safetensors") == bytes("out/supernet-5.safetensors"));
+
+    let result = place.json("out/result.json");
+    let arch = result["subnets"][0]["arch"].as_str().unwrap();
+    place.works(&["search", "out/forest.json", "--data", "data", "--out", "again"]);
+    assert_eq!(place.json("again/search.json")["evaluations"], result["search"]["evaluations"]);
+    place.works(&["retrain", "out/forest.json", "--arch", arch, "--data", "data", "--out", "again"]);
+    assert!(bytes("again/subnet-1.safetensors") == bytes("out/subnet-1.safetensors"));
+    place.works(&["export", "out/forest.json", "--arch", arch, "--data", "data", "--out", "cut.onnx"]);
+
+    // One of the five alone serves its own part.
+    let own = "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|none~1|skip_connect~2|";
+    let leaf = "out/supernet-2.safetensors";
+    place.works(&["export", leaf, "--arch", own, "--data", "data", "--out", "own.onnx"]);
+    place.works(&["export", "out/forest.json", "--arch", own, "--data", "data", "--out", "same.onnx"]);
+    assert!(bytes("own.onnx") == bytes("same.onnx"));
+    let foreign = own.replace("|skip_connect~0|+", "|nor_conv_3x3~0|+");
+    let message = place.refused(&["export", leaf, "--arch", &foreign, "--data", "data", "--out", "no.onnx"]);
+    contains(&message, &["arch: found |nor_conv_3x3~0|", "wanted one with 1<-0: skip_connect"]);
+    place.works(&["search", leaf, "--data", "data", "--out", "part"]);
+    let evaluations = place.json("part/search.json")["evaluations"].as_array().unwrap().clone();
+    assert!(evaluations.iter().all(|evaluation| evaluation["arch"].as_str().unwrap().starts_with("|skip_connect~0|")));
+
+    fs::remove_file(place.path("trained/supernet-4.safetensors")).unwrap();
+    contains(
+        &place.refused(&["search", "trained/forest.json", "--data", "data", "--out", "search"]),
+        &["trained/forest.json: found no trained/supernet-4.safetensors yet, wanted a finished forest"],
+    );
+}

@@ -5,6 +5,7 @@ mod cli;
 mod common;
 mod counts;
 mod exporting;
+mod forest;
 mod header;
 mod memory;
 mod planning;

@@ -1,0 +1,74 @@
+//! Which paths share weights? One file per way to split the region of a supernet into parts with weights of their own.
+//!
+//! What a partition has to know of the supernet it asks a [`Probe`], so that it is plain arithmetic itself.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Result;
+use crate::arch::{Gene, Region};
+
+/// What is split.
+pub struct Ground<'a> {
+    /// What may be chosen.
+    pub genes: &'a [Gene],
+    /// The region of the supernet.
+    pub region: &'a Region,
+    /// The gene whose options are the momentum groups, where there are groups: it must keep several options.
+    pub groups: Option<usize>,
+}
+
+/// What a partition may ask the trained supernet of the region.
+pub trait Probe {
+    /// Inner products `[option][option]` of the gradients that the options of `gene` give to the weights which all of them
+    /// share: sample number `sample` is one batch of training images and one architecture of the region, in which `gene`
+    /// has each of `options` in turn.
+    fn products(&mut self, gene: usize, options: &[usize], sample: u64) -> Result<Vec<Vec<f64>>>;
+}
+
+/// The parts of a region.
+pub struct Parts {
+    /// Disjoint, and together the region.
+    pub regions: Vec<Region>,
+    /// What a person may want to know: which gene, and why.
+    pub report: Value,
+}
+
+/// Splits regions.
+pub trait Partition {
+    /// The genes that have one option in each part, whatever the supernet: known before any training.
+    ///
+    /// # Errors
+    /// If the partition can't be used in a space of `genes`.
+    fn fixes(&self, genes: &[Gene]) -> Result<Vec<usize>>;
+
+    /// Parts that a region is split into, at most.
+    fn count(&self, genes: &[Gene]) -> f64;
+
+    /// The parts.
+    fn split(&self, ground: &Ground, probe: &mut dyn Probe) -> Result<Parts>;
+}
+
+/// One row per partition: its kind in a recipe, its file, its type.
+macro_rules! partitions {
+    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
+        $(mod $file; pub use $file::$kind;)+
+
+        /// The `by` of a `[[split]]` in a recipe.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind")]
+        pub enum PartitionConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
+
+        impl std::ops::Deref for PartitionConfig {
+            type Target = dyn Partition;
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(partition) => partition),+ }
+            }
+        }
+    };
+}
+
+partitions! {
+    /// A part for each option of a gene, or for each combination of options of several (few-shot NAS).
+    "exhaustive" => exhaustive::Exhaustive,
+}

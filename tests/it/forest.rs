@@ -1,0 +1,277 @@
+//! Several supernets, each of a part of the space (few-shot NAS).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use supernaut::Error;
+use supernaut::arch::{Arch, Region, stream::stream};
+use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
+use supernaut::run::checkpoint::Saved;
+use supernaut::run::forest::{self, Forest, heir};
+use supernaut::run::images::RunData;
+use supernaut::run::job::{Cancel, Event, Job};
+use supernaut::run::model::{ComplexityRange, Model, Part};
+use supernaut::run::project::{Project, Watch};
+use supernaut::run::recipe::Recipe;
+use supernaut::run::search::Evaluate;
+use supernaut::run::trainer::Trainer;
+use supernaut::schedule::ComplexityAware;
+use supernaut::space::{Nb201, SpaceConfig};
+use tch::Tensor;
+
+use crate::common::{archs, dataset, device_pictures, task};
+
+const OPERATIONS: [&str; 5] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
+
+const RECIPE: &str = r#"
+seed = 5
+threads = 1
+validation = 8
+space = { kind = "nb201", channels = 2, cells = 1 }
+train = { epochs = 1, batch = 8, rate = 0.05, augment = { crop = 1, flip = true }, checkpoint_steps = 3 }
+
+[[split]]
+by = { kind = "exhaustive", genes = ["1<-0"] }
+epochs = 2
+"#;
+
+fn recipe(from: &str, to: &str) -> Recipe {
+    assert!(RECIPE.contains(from), "{from}");
+    Recipe::from_toml(&RECIPE.replace(from, to)).unwrap()
+}
+
+fn plain() -> Recipe {
+    recipe("", "")
+}
+
+fn data(recipe: &Recipe) -> RunData {
+    RunData::new(recipe, &dataset(24, 8, 8)).unwrap()
+}
+
+/// A supernet of the whole space after so many steps.
+fn parent(recipe: &Recipe, steps: u64) -> Saved {
+    let data = data(recipe);
+    let model = Model::supernet(recipe.space.clone(), data.task.clone(), recipe.seed, Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(Arc::new(recipe.clone()), model, data.lessons()).unwrap();
+    (0..steps).for_each(|_| _ = trainer.advance().unwrap().unwrap());
+    trainer.saved()
+}
+
+fn part(option: &str) -> Part {
+    Part { level: 1, region: [("1<-0".to_owned(), vec![option.to_owned()])].into() }
+}
+
+fn child(recipe: &Recipe, parent: &Saved, option: &str) -> Saved {
+    heir(recipe, parent, &part(option), &data(recipe).hash).unwrap()
+}
+
+fn trainer(recipe: &Recipe, saved: Saved) -> Trainer {
+    Trainer::go_on(Arc::new(recipe.clone()), data(recipe).lessons(), saved).unwrap()
+}
+
+fn values(network: &Network) -> Vec<f32> {
+    Vec::<f32>::try_from(network.flat().copy()).unwrap()
+}
+
+#[test]
+fn a_part_has_the_weights_of_its_own_operations_only() {
+    let space = SpaceConfig::Nb201(Nb201 { cells: 5, ..Default::default() });
+    let count = |option: &str| {
+        let model = Model::part(space.clone(), task(32, 10), &part(option), 0, Device::Cpu).unwrap();
+        let on_edge = |name: &str| name.contains(".1<-0.") && name.ends_with(".conv.weight");
+        model.network.slots().iter().filter(|slot| on_edge(&slot.name)).count()
+    };
+    assert_eq!(OPERATIONS.map(count), [0, 0, 15, 15, 0]);
+}
+
+#[test]
+fn a_part_that_inherits_weights_computes_what_the_supernet_computed() {
+    let (recipe, images) = (plain(), device_pictures(8, 8, 3));
+    let parent = parent(&recipe, 3);
+    let logits = |model: &Model, arch: &_| {
+        let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+        Plan::new(model.graph(), arch).run(&model.network, &run, &images.slice(0, 8).0)
+    };
+    for option in OPERATIONS {
+        let saved = child(&recipe, &parent, option);
+        assert_eq!(saved.model.region.size(), 3125.0);
+        for arch in archs(&saved.model, 20) {
+            let gap = (logits(&saved.model, &arch) - logits(&parent.model, &arch)).abs().max().double_value(&[]);
+            assert_eq!(gap, 0.0, "{option} {arch:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_of_one_part_leaves_the_others_as_they_are() {
+    let recipe = plain();
+    let parent = parent(&recipe, 3);
+    let (one, two) = (child(&recipe, &parent, "none"), child(&recipe, &parent, "nor_conv_3x3"));
+    let before = [&parent, &one, &two].map(|saved| values(&saved.model.network));
+    trainer(&recipe, one.shallow_clone()).advance().unwrap();
+    let after = [&parent, &one, &two].map(|saved| values(&saved.model.network));
+    assert!(before[1] != after[1]);
+    assert!(before[0] == after[0] && before[2] == after[2]);
+}
+
+#[test]
+fn what_a_part_inherits_is_what_the_recipe_says() {
+    for (inherit, weights, momentum) in [("nothing", false, false), ("weights", true, false), ("all", true, true)] {
+        let recipe = recipe("epochs = 2\n", &format!("epochs = 2\ninherit = \"{inherit}\"\n"));
+        let parent = parent(&recipe, 4);
+        let saved = child(&recipe, &parent, "skip_connect");
+        let fresh = Model::part(recipe.space.clone(), saved.model.task.clone(), &part("skip_connect"), recipe.seed, Device::Cpu);
+        let (theirs, own) = (named(&parent.model.network, parent.model.network.flat()), &saved.model.network);
+        let mine = named(own, own.flat());
+        assert_eq!(mine.iter().all(|(name, values)| theirs[name] == *values), weights, "{inherit}");
+        assert_eq!(values(own) == values(&fresh.unwrap().network), !weights, "{inherit}");
+        let used: Vec<usize> = (0..parent.rows.len()).filter(|&row| parent.rows[row].is_some()).collect();
+        for (row, old) in saved.rows.iter().zip(&parent.rows) {
+            assert_eq!(row.is_some(), momentum && old.is_some(), "{inherit}: of the rows {used:?}");
+            if let (Some(row), Some(old)) = (row, old) {
+                let old = named(&parent.model.network, old);
+                assert!(named(own, row).iter().all(|(name, values)| old[name] == *values));
+            }
+        }
+        assert_eq!(saved.touched.iter().any(|&touched| touched), momentum);
+    }
+}
+
+/// So many architectures of a region.
+fn draws(region: &Region, count: u64) -> Vec<Arch> {
+    (0..count).map(|step| region.draw(&mut stream(4, "draws", step))).collect()
+}
+
+/// The values of a vector that lies as the weights do, by weight.
+fn named(network: &Network, flat: &Tensor) -> BTreeMap<String, Vec<f32>> {
+    let flat = Vec::<f32>::try_from(flat.copy()).unwrap();
+    let of = |slot: &supernaut::graph::Slot| flat[slot.range.start as usize..slot.range.end as usize].to_vec();
+    network.slots().iter().map(|slot| (slot.name.clone(), of(slot))).collect()
+}
+
+#[test]
+fn a_part_is_trained_within_its_region_by_a_schedule_of_the_whole_space() {
+    for (inherit, before, total) in [("weights", 0.0, 2.0), ("all", 4.0, 6.0)] {
+        let recipe = recipe("epochs = 2\n", &format!("epochs = 2\ninherit = \"{inherit}\"\n"));
+        let mut trainer = trainer(&recipe, child(&recipe, &parent(&recipe, 4), "avg_pool_3x3"));
+        let (graph, region) = (trainer.model().graph().clone(), trainer.model().region.clone());
+        let range = ComplexityRange::of(&graph); // of 15,625 architectures
+        assert_eq!(trainer.total(), 2);
+        for step in 0..2 {
+            let event = trainer.advance().unwrap().unwrap();
+            let arch = recipe.space.parse(&event.arch.unwrap()).unwrap();
+            assert!(region.contains(&arch));
+            let gamma = ComplexityAware::default().exponent(&range.place(&graph, &arch));
+            let wanted = 0.05 * (1.0 - (before + step as f64) / total).powf(gamma);
+            assert!((event.rate.unwrap() / wanted - 1.0).abs() < 1e-9, "{inherit}, step {step}");
+        }
+    }
+}
+
+/// Asks a run to stop after so many events.
+struct Stop(Cancel, u64);
+
+impl Watch for Stop {
+    fn event(&mut self, _: &Event) {
+        self.1 = self.1.saturating_sub(1);
+        if self.1 == 0 {
+            self.0.cancel();
+        }
+    }
+}
+
+fn train(recipe: &Recipe, folder: &Path, stop: u64) -> supernaut::Result<Forest> {
+    let cancel = Cancel::default();
+    Project::open(recipe.clone(), &dataset(24, 8, 8), folder, cancel.clone())?.train(&mut Stop(cancel, stop))
+}
+
+/// Everything that training leaves, by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let kept = entries.filter(|path| path.extension().is_some_and(|end| end == "safetensors") || path.ends_with("forest.json"));
+    kept.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap())).collect()
+}
+
+fn check_resume(recipe: &Recipe, stops: &[u64]) -> BTreeMap<String, Vec<u8>> {
+    let whole = tempfile::tempdir().unwrap();
+    train(recipe, whole.path(), u64::MAX).unwrap();
+    let wanted = files(whole.path());
+    for &stop in stops {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(train(recipe, folder.path(), stop), Err(Error::Cancelled)), "at event {stop}");
+        assert!(files(folder.path()) != wanted);
+        train(recipe, folder.path(), u64::MAX).unwrap();
+        let found = files(folder.path());
+        assert!(found.keys().eq(wanted.keys()) && found == wanted, "stopped after event {stop}");
+    }
+    wanted
+}
+
+#[test]
+fn a_forest_is_a_partition_and_resumes_at_any_step_to_the_same_bytes() {
+    let (recipe, folder) = (plain(), tempfile::tempdir().unwrap());
+    // 4 steps of the one supernet, then 2 of each of the five.
+    let files = check_resume(&recipe, &[1, 3, 4, 5, 6, 7, 13]);
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let leaf = |number: usize| format!("supernet-{number}.safetensors");
+    assert_eq!(names, ["forest.json".into(), leaf(1), leaf(2), leaf(3), leaf(4), leaf(5), "supernet.safetensors".into()]);
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+    let read = forest::load(&folder.path().join("forest.json"), Device::Cpu).unwrap();
+    let sizes: Vec<f64> = read.leaves().iter().map(|leaf| leaf.region.size()).collect();
+    assert_eq!((sizes, read.region().size()), (vec![3125.0; 5], 15_625.0));
+    for arch in draws(&Region::whole(read.graph().genes()), 200) {
+        assert_eq!(read.of(&arch).unwrap().region.options(0), [arch.option(0)]);
+    }
+}
+
+#[test]
+fn parts_that_start_fresh_need_no_training_before() {
+    let recipe = recipe("epochs = 2\n", "epochs = 0\ninherit = \"nothing\"\n");
+    check_resume(&recipe, &[1, 2, 9]);
+}
+
+#[test]
+fn several_edges_are_split_at_once_or_one_after_the_other() {
+    let second = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"3<-2\"] }\nepochs = 1\ninherit = \"all\"\n";
+    let recipe = Recipe::from_toml(&format!("{RECIPE}{second}")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let forest = train(&recipe, folder.path(), u64::MAX).unwrap();
+    assert_eq!(forest.leaves().iter().map(|leaf| leaf.region.size()).collect::<Vec<_>>(), [625.0; 25]);
+    let files = files(folder.path());
+    assert_eq!(files.len(), 1 + 1 + 5 + 25);
+    assert!(files.contains_key("supernet-3-5.safetensors"));
+}
+
+#[test]
+fn an_architecture_is_judged_by_its_own_supernet_and_no_other() {
+    let (recipe, folder) = (plain(), tempfile::tempdir().unwrap());
+    let forest = train(&recipe, folder.path(), u64::MAX).unwrap();
+    let images = data(&recipe);
+    let archs = draws(&Region::whole(forest.graph().genes()), 12);
+    let judge = |forest: Forest, archs: Vec<_>| {
+        let mut job = Evaluate::new(&recipe, forest, archs, &images).unwrap();
+        while job.advance().unwrap().is_some() {}
+        job.accuracies().to_vec()
+    };
+    let leaves: Vec<Model> = forest.leaves().iter().map(Model::shallow_clone).collect();
+    let alone: Vec<f64> =
+        archs.iter().flat_map(|arch| judge(leaves[arch.option(0)].shallow_clone().into(), vec![arch.clone()])).collect();
+    assert_eq!(judge(forest, archs.clone()), alone);
+    let other = archs.iter().find(|arch| arch.option(0) != 1).unwrap();
+    let message = Evaluate::new(&recipe, leaves[1].shallow_clone(), vec![other.clone()], &images).err().unwrap().to_string();
+    assert_eq!(message, format!("arch: found {}, wanted one with 1<-0: skip_connect", recipe.space.text(other)));
+}
+
+#[test]
+fn what_cannot_be_is_told_before_any_work() {
+    let refused = |from: &str, to: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let message = train(&recipe(from, to), folder.path(), u64::MAX).err().expect("it must be refused").to_string();
+        assert!(files(folder.path()).is_empty());
+        message
+    };
+    let wanted = "train.split: found \"1<-0\", which a [[split]] fixes to one option in each supernet, wanted one of 2<-0, ";
+    assert!(refused("rate = 0.05", "rate = 0.05, split = \"1<-0\"").starts_with(wanted));
+    assert!(refused("[\"1<-0\"]", "[\"0<-1\"]").starts_with("split.by.genes: found \"0<-1\", wanted one of 1<-0, "));
+}
