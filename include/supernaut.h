@@ -930,6 +930,48 @@ snt_status snt_latency(const snt_model *model,
                        snt_error **err);
 
 /**
+ * Kendall's tau-b of `count` scores and their true figures, from -1 (opposite order) to 1 (same order); with ties.
+ *
+ * SNT_E_INVALID_ARGUMENT for fewer than 2 or a NaN, SNT_E_NUMERIC where all scores or all true figures are equal. Any
+ * thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_rank_kendall(const double *scores,
+                            const double *truth,
+                            size_t count,
+                            double *value,
+                            snt_error **err);
+
+/**
+ * Spearman's rank correlation of the same; it fails as snt_rank_kendall does.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_rank_spearman(const double *scores,
+                             const double *truth,
+                             size_t count,
+                             double *value,
+                             snt_error **err);
+
+/**
+ * The share of the `k` best by score that are among the `k` truly best, the greatest being the best; where there are ties,
+ * its expectation if chance breaks them. `k` is 1 to `count`.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_rank_precision(const double *scores,
+                              const double *truth,
+                              size_t count,
+                              size_t k,
+                              double *value,
+                              snt_error **err);
+
+/**
  * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 something to
  * correct, 130 stopped, 1 a mistake of the library's own. Prints on the standard streams and takes over SIGINT.
  *

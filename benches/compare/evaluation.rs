@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::json;
 use supernaut::arch::Arch;
 use supernaut::graph::Plan;
-use supernaut::rank::read_list;
+use supernaut::rank::List;
 use supernaut::run::evaluate::Evaluator;
 use supernaut::run::forest::Forest;
 use supernaut::run::images::DeviceImages;
@@ -95,7 +95,7 @@ fn list(options: &Options, model: &Model) -> Result<Vec<Arch>> {
     let Some(path) = &options.list else {
         return Ok((0..LIST).map(|step| draw(model.graph().genes(), 0, step)).collect());
     };
-    read_list(path)?.iter().map(|text| Ok(model.parse(text)?)).collect()
+    List::read(path)?.archs().iter().map(|text| Ok(model.parse(text)?)).collect()
 }
 
 /// Each round judges architectures that no other round does.

@@ -85,7 +85,7 @@ impl Work {
             Self::Train(_) => vec![],
             Self::Search(search) => search.chosen().into_iter().map(|(_, evaluation)| evaluation.into()).collect(),
             Self::Evaluate(evaluate, entries) => {
-                let with = |(entry, &accuracy): (&Entry, &f64)| {
+                let with = |(entry, accuracy): (&Entry, f64)| {
                     let mut entry = entry.clone();
                     entry.figures.push((Metric::Accuracy, accuracy));
                     entry
@@ -577,7 +577,7 @@ pub unsafe extern "C" fn snt_evaluate_start(
             Ok(Entry { arch: saved.model.space.text(arch), figures })
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
-        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data)?;
+        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data, None)?;
         Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }

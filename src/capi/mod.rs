@@ -15,6 +15,7 @@ mod export;
 mod job;
 mod model;
 mod program;
+mod rank;
 mod result;
 mod space;
 mod status;

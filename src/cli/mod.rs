@@ -2,6 +2,7 @@
 
 mod progress;
 mod rank;
+mod ranking;
 
 use std::path::{Path, PathBuf};
 
@@ -48,8 +49,8 @@ enum Command {
     Export(ExportArgs),
     /// Prove that an ONNX file computes what a checkpoint's network computes, and test it.
     Verify(VerifyArgs),
-    /// Compare a ranking of architectures with the true one: Kendall's τ-b.
-    Rank(rank::RankArgs),
+    /// Say how far a supernet's ranking of architectures can be trusted: τ-b and other figures, with intervals.
+    Rank(Box<rank::RankArgs>),
     /// Draw DIR/report.html anew from the files of a run.
     Report {
         /// Folder of a finished run.
@@ -174,7 +175,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Retrain(args) => retrain(args),
         Command::Export(args) => write_onnx(args),
         Command::Verify(args) => verify(args),
-        Command::Rank(args) => rank::rank(args),
+        Command::Rank(args) => rank::rank(*args),
         Command::Report { dir } => report::write(&dir).map(|path| println!("{}", path.display())),
     }
 }

@@ -4,99 +4,306 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Place, cancel_on_signals, data_of, supernets};
-use crate::arch::Metric;
-use crate::rank::{Truth, kendall_tau_b, read_list};
-use crate::run::forest;
-use crate::run::job::{Job, drive};
+use super::ranking::print_ranking;
+use super::{Place, Progress, cancel_on_signals};
+use crate::arch::{Arch, Cost, Metric};
+use crate::data::{Dataset, Source as DataSource};
+use crate::graph::{device, set_threads};
+use crate::rank::{Entry, List, Questions, Ranking, Scores, Source, Truth};
+use crate::run::checkpoint::Manifest;
+use crate::run::images::RunData;
+use crate::run::job::{Cancel, Event, Job, drive};
 use crate::run::project::Watch;
+use crate::run::recipe::Recipe;
+use crate::run::report::write_ranking;
 use crate::run::search::Evaluate;
-use crate::space::{Nb201, Norm, Space, Task};
-use crate::{Error, Result};
+use crate::run::{forest, ground};
+use crate::space::{Nb201, Norm, SpaceConfig, Task};
+use crate::{Error, Result, files};
+
+/// The `k` of precision at `k`, unless others are asked for.
+const TOP: [usize; 3] = [1, 10, 50];
 
 #[derive(Args)]
 pub struct RankArgs {
-    /// `params`, `macs`, a CSV file with columns `arch` and a score, or the checkpoint of a supernet.
-    #[arg(long)]
-    score: String,
+    /// `params`, `macs`, a CSV file with columns `arch` and a score, the checkpoint of a supernet, or the forest.json of
+    /// several that share the space. More than one: the same method with other seeds.
+    #[arg(long, num_args = 1.., required = true)]
+    score: Vec<String>,
+    /// As many more, to compare with those of --score in pairs.
+    #[arg(long, num_args = 1..)]
+    against: Vec<String>,
     /// CSV file (plain or .gz) with a column `arch` and the true figures.
-    #[arg(long, value_name = "CSV")]
-    truth: PathBuf,
+    #[arg(long, value_name = "CSV", required_unless_present = "ground")]
+    truth: Option<PathBuf>,
+    /// Without a table: train so many architectures of the space alone, by [retrain], in DIR/ground of --out; test them, and
+    /// rank these.
+    #[arg(long, value_name = "COUNT", requires = "out", conflicts_with_all = ["truth", "list", "column"])]
+    ground: Option<usize>,
     /// Architectures to rank, one a line; all of the truth table if absent.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// Column of the truth table.
     #[arg(long, default_value = "cifar10_test")]
     column: String,
-    /// Column of the score file, if it has several.
-    #[arg(long)]
+    /// Column of the score files, if they have several.
+    #[arg(long, value_name = "COLUMN")]
     score_column: Option<String>,
+    /// The k of precision at k [default: 1,10,50].
+    #[arg(long, value_name = "K,…", value_delimiter = ',')]
+    top: Vec<usize>,
+    /// Give tau-b against the truth rounded to multiples of STEP, too; 0.1 is the literature's where truth is in per cent.
+    #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.1")]
+    sparse: Option<f64>,
+    /// Validation images to judge on, instead of the recipe's `search.images`.
+    #[arg(long)]
+    images: Option<usize>,
+    /// Recipe whose [search], [retrain] and memory_limit are used instead of the checkpoints' own; without a checkpoint, its
+    /// space is what `params` and `macs` are counted in.
+    #[arg(long)]
+    recipe: Option<PathBuf>,
+    /// Seed of the bootstrap and of --ground.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder that remembers every evaluation and ground truth: a ranking that was stopped goes on there.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// File for everything, per-architecture scores included.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// File for the report, an HTML page by itself: score against truth, coloured by size.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
 
 pub fn rank(args: RankArgs) -> Result<()> {
-    let truth = Truth::read(&args.truth)?;
-    let archs = match &args.list {
-        Some(path) => read_list(path)?,
-        None => truth.archs().to_vec(),
+    let mut judge = Judge::new(&args)?;
+    let (path, column) = match (&args.truth, args.ground) {
+        (Some(path), _) => (path.clone(), args.column.as_str()),
+        (None, Some(count)) => (judge.ground(count)?, ground::COLUMN),
+        (None, None) => unreachable!("one of the two is required"),
     };
-    let wanted = archs.iter().map(|arch| truth.get(arch, &args.column)).collect::<Result<Vec<f64>>>()?;
-    let scores = scores(&args, &archs)?;
-    println!(
-        "{:.3}  Kendall's tau-b of {} against {} over {} architectures",
-        kendall_tau_b(&scores, &wanted)?,
-        args.score,
-        args.column,
-        archs.len()
-    );
+    let truth = Truth::read(path)?;
+    let list = args.list.as_ref().map_or_else(|| Ok(truth.list()), List::read)?;
+    let truths = truth.column(column, &list)?;
+    if let [] | [_] = truths[..] {
+        let found = format!("found {} architectures, wanted at least 2: one alone has no rank", truths.len());
+        return Err(Error::corrupt(list.path(), found));
+    }
+    let questions = questions(&args, truths.len())?;
+    let costs = judge.counted(&list)?;
+    let entries = entries(&list, &truths, &truth, costs.as_deref());
+    let [score, against] = [&args.score, &args.against].map(|names| judge.all(names, &list, costs.as_deref()));
+    let ranking = Ranking::new(format!("{column} in {}", truth.path().display()), entries, score?, against?, questions)?;
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&ranking.json()).expect("plain data") + "\n";
+        files::write_whole(path, text.as_bytes())?;
+    }
+    if let Some(path) = &args.report {
+        write_ranking(&ranking, path)?;
+    }
+    print_ranking(&ranking, list.path());
     Ok(())
 }
 
-fn scores(args: &RankArgs, archs: &[String]) -> Result<Vec<f64>> {
-    match args.score.as_str() {
-        "params" => counted(archs, Metric::Params),
-        "macs" => counted(archs, Metric::Macs),
-        file if file.ends_with(".safetensors") || file.ends_with(".json") => judged(args, Path::new(file), archs),
-        file if Path::new(file).exists() => from_file(args, Path::new(file), archs),
-        other => Err(Error::invalid(
-            "--score",
-            format!("\"{other}\""),
-            "params, macs, an existing CSV file or a checkpoint (.safetensors)",
-        )),
+fn questions(args: &RankArgs, count: usize) -> Result<Questions> {
+    let top = match &args.top[..] {
+        [] => TOP.into_iter().filter(|&k| k < count).collect(),
+        top => top.to_vec(),
+    };
+    if let Some(k) = top.iter().find(|&&k| !(1..=count).contains(&k)) {
+        return Err(Error::invalid("--top", k, format!("1…{count}, as many as there are architectures")));
+    }
+    if let Some(step) = args.sparse.filter(|step| !(*step > 0.0 && step.is_finite())) {
+        return Err(Error::invalid("--sparse", step, "a step above 0"));
+    }
+    Ok(Questions { top, sparse: args.sparse, seed: args.seed })
+}
+
+/// Architectures with their truth, and with their size where that is known: counted in the space, or from the table.
+fn entries(list: &List, truths: &[f64], table: &Truth, costs: Option<&[Cost]>) -> Vec<Entry> {
+    let [params, macs] = ["params", "macs"].map(|name| table.column(name, list).ok());
+    let whole = |column: &Option<Vec<f64>>, at: usize| column.as_ref().map(|column| column[at] as u64);
+    let entry = |(at, arch): (usize, &String)| Entry {
+        arch: arch.clone(),
+        truth: truths[at],
+        params: costs.map(|costs| costs[at].params).or_else(|| whole(&params, at)),
+        macs: costs.map(|costs| costs[at].macs).or_else(|| whole(&macs, at)),
+    };
+    list.archs().iter().enumerate().map(entry).collect()
+}
+
+/// Gives architectures scores.
+struct Judge<'a> {
+    args: &'a RankArgs,
+    other: Option<Recipe>,
+    /// Images are read once for all supernets on the same.
+    data: Option<(DataSource, Dataset)>,
+    progress: Progress,
+    cancel: Cancel,
+}
+
+impl<'a> Judge<'a> {
+    fn new(args: &'a RankArgs) -> Result<Self> {
+        let other = args.recipe.as_deref().map(Recipe::read).transpose()?;
+        let (progress, cancel) = (Progress::default(), cancel_on_signals());
+        if let Some(folder) = &args.out {
+            files::make_writable_folder(folder)?;
+        }
+        Ok(Self { args, other, data: None, progress, cancel })
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a String> {
+        self.args.score.iter().chain(&self.args.against)
+    }
+
+    /// The first checkpoint, which says what the space is.
+    fn checkpoint(&self) -> Option<&'a Path> {
+        self.names().map(Path::new).find(|name| is_checkpoint(name))
+    }
+
+    /// The recipe of a checkpoint as it is used here.
+    fn used(&self, mut recipe: Recipe) -> Recipe {
+        if let Some(Recipe { search, retrain, memory_limit, .. }) = self.other.clone() {
+            recipe = Recipe { search, retrain, memory_limit, ..recipe };
+        }
+        recipe.search.images = self.args.images.unwrap_or(recipe.search.images);
+        self.args.place.apply(&mut recipe);
+        recipe
+    }
+
+    /// Trains ground truth; gives its table.
+    fn ground(&mut self, count: usize) -> Result<PathBuf> {
+        let own = self.checkpoint().map(|path| first(path).map(|manifest| manifest.recipe)).transpose()?;
+        let recipe = own.or_else(|| self.other.clone()).map(|recipe| self.used(recipe));
+        let recipe = recipe.ok_or_else(|| Error::invalid("--ground", "no recipe", "one of --recipe, or a checkpoint to rank"))?;
+        let folder = self.args.out.as_ref().expect("required with --ground").join("ground");
+        let (cancel, seed) = (self.cancel.clone(), self.args.seed);
+        self.load(&recipe)?;
+        let (_, data) = self.data.as_ref().expect("just loaded");
+        ground::train(&recipe, data, &folder, count, seed, cancel, &mut self.progress)
+    }
+
+    /// What the architectures cost in the space of the first checkpoint, else of the recipe, else in the benchmark's own
+    /// network, if they are in its notation.
+    fn counted(&mut self, list: &List) -> Result<Option<Vec<Cost>>> {
+        if let Some(path) = self.checkpoint() {
+            let Manifest { space, task, .. } = first(path)?;
+            return costs(&space, &task, list).map(Some);
+        }
+        if let Some(recipe) = self.other.clone() {
+            let task = Task::of(self.load(&recipe)?)?;
+            return costs(&recipe.space, &task, list).map(Some);
+        }
+        let classes = (0..10).map(|class| class.to_string()).collect();
+        let task = Task { image: [3, 32, 32], classes, mean: vec![0.5; 3], deviation: vec![0.25; 3] };
+        let costs = costs(&SpaceConfig::Nb201(Nb201::default()), &task, list);
+        if self.names().any(|name| metric(name).is_some()) { costs.map(Some) } else { Ok(costs.ok()) }
+    }
+
+    fn all(&mut self, names: &[String], list: &List, costs: Option<&[Cost]>) -> Result<Vec<Scores>> {
+        names.iter().map(|name| self.scores(name, list, costs)).collect()
+    }
+
+    fn scores(&mut self, name: &str, list: &List, costs: Option<&[Cost]>) -> Result<Scores> {
+        let (path, named) = (Path::new(name), |source, values| Scores { name: name.to_owned(), source, values });
+        match metric(name) {
+            Some(metric) => {
+                let costs = costs.expect("counted where it is asked for").iter();
+                Ok(named(Source::Counted, costs.map(|cost| metric.of(*cost).expect("a counted metric")).collect()))
+            }
+            None if is_checkpoint(path) => self.judged(path, list).map(|(source, values)| named(source, values)),
+            None if path.exists() => self.table(path, list).map(|(source, values)| named(source, values)),
+            None => Err(Error::invalid(
+                "--score",
+                format!("\"{name}\""),
+                "params, macs, an existing CSV file, a checkpoint (.safetensors) or the forest.json of several",
+            )),
+        }
+    }
+
+    fn table(&self, path: &Path, list: &List) -> Result<(Source, Vec<f64>)> {
+        let table = Truth::read(path)?;
+        let only = || match table.columns() {
+            [column] => Ok(column.clone()),
+            columns => Err(Error::invalid("--score-column", "nothing", format!("one of {}", columns.join(", ")))),
+        };
+        let column = self.args.score_column.clone().map_or_else(only, Ok)?;
+        let values = table.column(&column, list)?;
+        Ok((Source::Table { column }, values))
+    }
+
+    /// Accuracies of the supernet's subnets on its validation images.
+    fn judged(&mut self, path: &Path, list: &List) -> Result<(Source, Vec<f64>)> {
+        let manifests: Vec<Manifest> = forest::checkpoints(path)?.into_iter().map(|(_, manifest)| manifest).collect();
+        let manifest = &manifests[0];
+        if manifest.arch.is_some() {
+            let what = "found a network that stands alone, wanted a supernet, which has all architectures";
+            return Err(Error::corrupt(path, what));
+        }
+        let recipe = self.used(manifest.recipe.clone());
+        let archs = parsed(&manifest.space, list)?;
+        let forest = forest::load(path, device(&recipe.device)?)?;
+        set_threads(recipe.threads);
+        let data = RunData::new(&recipe, self.load(&recipe)?)?;
+        manifest.same("data", &manifest.data_hash, &data.hash)?;
+        let weights = forest.hash();
+        let mut job = Evaluate::new(&recipe, forest, archs, &data, self.args.out.as_deref())?;
+        let subnet = Some(path.display().to_string());
+        let (progress, cancel) = (&mut self.progress, &self.cancel);
+        drive(&mut job as &mut dyn Job, cancel, |_, event| {
+            progress.event(&Event { subnet: subnet.clone(), ..event.clone() });
+            Ok(())
+        })?;
+        let source = Source::Supernet {
+            recipe: recipe.name,
+            recipe_hash: manifest.recipe_hash.clone(),
+            seed: recipe.seed,
+            step: manifests.iter().map(|manifest| manifest.progress.step).sum(),
+            total: manifests.iter().map(|manifest| manifest.progress.total).sum(),
+            weights,
+            images: job.images(),
+            bn: job.bn().into(),
+            networks: job.networks(),
+        };
+        Ok((source, job.accuracies()))
+    }
+
+    fn load(&mut self, recipe: &Recipe) -> Result<&Dataset> {
+        let known = self.data.take().filter(|(source, _)| Some(source) == recipe.data.as_ref());
+        let loaded = match known {
+            Some(known) => known,
+            None => {
+                let dataset = self.args.place.dataset(recipe)?;
+                (recipe.data.clone().expect("it was loaded from somewhere"), dataset)
+            }
+        };
+        Ok(&self.data.insert(loaded).1)
     }
 }
 
-/// Counted in the benchmark's own network: 16 channels, 5 cells per stage, 10 classes.
-fn counted(archs: &[String], metric: Metric) -> Result<Vec<f64>> {
-    let classes = (0..10).map(|class| class.to_string()).collect();
-    let task = Task { image: [3, 32, 32], classes, mean: vec![0.5; 3], deviation: vec![0.25; 3] };
-    let graph = Nb201::default().graph(&task, Norm::Own)?;
-    let value = |text: &String| Ok(metric.of(graph.cost(&Nb201::default().parse(text)?)).expect("a counted metric"));
-    archs.iter().map(value).collect()
+fn metric(name: &str) -> Option<Metric> {
+    [Metric::Params, Metric::Macs].into_iter().find(|metric| metric.name() == name)
 }
 
-fn from_file(args: &RankArgs, path: &Path, archs: &[String]) -> Result<Vec<f64>> {
-    let table = Truth::read(path)?;
-    let only = || match table.columns() {
-        [column] => Ok(column.clone()),
-        columns => Err(Error::invalid("--score-column", "nothing", format!("one of {}", columns.join(", ")))),
-    };
-    let column = args.score_column.clone().map_or_else(only, Ok)?;
-    archs.iter().map(|arch| table.get(arch, &column)).collect()
+fn is_checkpoint(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors" || extension == "json")
 }
 
-/// Accuracies of the supernet's subnets on its validation images.
-fn judged(args: &RankArgs, path: &Path, archs: &[String]) -> Result<Vec<f64>> {
-    let manifest = forest::checkpoints(path)?.remove(0).1;
-    let forest = supernets(path, &manifest, &args.place)?;
-    let data = data_of(&manifest, &args.place)?;
-    let archs = archs.iter().map(|text| manifest.space.parse(text)).collect::<Result<Vec<_>>>()?;
-    let mut job = Evaluate::new(&manifest.recipe, forest, archs, &data)?;
-    let mut progress = super::Progress::default();
-    drive(&mut job as &mut dyn Job, &cancel_on_signals(), |_, event| {
-        progress.event(event);
-        Ok(())
-    })?;
-    Ok(job.accuracies().to_vec())
+/// What a checkpoint says of itself; of several, the first speaks.
+fn first(path: &Path) -> Result<Manifest> {
+    Ok(forest::checkpoints(path)?.remove(0).1)
+}
+
+fn parsed(space: &SpaceConfig, list: &List) -> Result<Vec<Arch>> {
+    let parse = |(index, text): (usize, &String)| space.parse(text).map_err(|error| list.corrupt(index, error));
+    list.archs().iter().enumerate().map(parse).collect()
+}
+
+/// What the networks cost that the architectures are by themselves.
+fn costs(space: &SpaceConfig, task: &Task, list: &List) -> Result<Vec<Cost>> {
+    let graph = space.graph(task, Norm::Own)?;
+    Ok(parsed(space, list)?.iter().map(|arch| graph.cost(arch)).collect())
 }

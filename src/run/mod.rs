@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod export;
 mod feed;
 pub mod forest;
+pub mod ground;
 pub mod images;
 pub mod job;
 pub mod memory;

@@ -1,6 +1,6 @@
 //! The search: evolution asks, the supernet and the clock answer, and what was learnt is remembered in a file.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use super::recipe::{Limit, Recipe, SearchConfig};
 use super::runtime::{self, Latency};
 use crate::arch::{Arch, Cost, Metric};
 use crate::graph::{Device, Graph, Plan};
+use crate::hash::sha256;
 use crate::search::{Evolution, Settings, Trial, fronts, spread};
 use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
@@ -346,6 +347,14 @@ struct Identity {
     batch: usize,
 }
 
+impl Identity {
+    /// A name that no other recipe, weights or images share. The batch isn't part of it: work that goes on keeps to the old.
+    fn file_name(&self) -> String {
+        let Self { recipe_hash, weights, images, .. } = self;
+        format!("evaluations-{}.jsonl", &sha256(format!("{recipe_hash} {weights} {images}"))[..12])
+    }
+}
+
 /// Reads what an earlier search on the same recipe, weights and images found out, in batches of what size. A last line that a
 /// crash cut short is left out; any other that can't be read is an error, and the file stays as it is.
 ///
@@ -388,54 +397,115 @@ fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
     writeln!(file, "{}", line(evaluation)).map_err(Error::io(path))
 }
 
-/// Judges a given list of architectures.
+/// Judges a given list of architectures; those that compute the same are judged once.
 pub struct Evaluate {
     forest: Forest,
+    /// The same space with own norms: what is counted.
+    counted: Graph,
     evaluator: Evaluator,
     archs: Vec<Arch>,
-    accuracies: Vec<f64>,
+    known: HashMap<String, Evaluation>,
+    done: Vec<Evaluation>,
+    images: usize,
     bn: String,
+    memory: Option<PathBuf>,
     started: Instant,
 }
 
 impl Evaluate {
     /// Judges `archs` as a search with the same settings would.
-    pub fn new(recipe: &Recipe, forest: impl Into<Forest>, archs: Vec<Arch>, data: &RunData) -> Result<Self> {
-        let forest = forest.into();
+    ///
+    /// `memory`, a folder, keeps every evaluation: whoever judges the same weights on the same images by the same recipe
+    /// doesn't repeat any.
+    pub fn new(
+        recipe: &Recipe,
+        forest: impl Into<Forest>,
+        archs: Vec<Arch>,
+        data: &RunData,
+        memory: Option<&Path>,
+    ) -> Result<Self> {
+        let (mut config, forest) = (recipe.search.clone(), forest.into());
         archs.iter().try_for_each(|arch| forest.position(arch).map(|_| ()))?;
-        let config = SearchConfig { batch: data.memory.batch(recipe.search.batch)?, ..recipe.search.clone() };
-        let images = if config.images == 0 { data.validation.len() } else { config.images };
+        let most = data.validation.len();
+        let images = if config.images == 0 { most } else { config.images };
+        if images > most {
+            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
+        }
         let validation = data.validation.first(images);
-        let compute = recipe.compute(forest.device())?;
-        let evaluator = Evaluator::new(validation, &data.train, &config.bn, config.batch, compute, recipe.seed);
-        Ok(Self { forest, evaluator, archs, accuracies: vec![], bn: config.bn_text(), started: Instant::now() })
+        let identity = Identity {
+            recipe_hash: recipe.hash(),
+            weights: forest.hash(),
+            images: validation.hash(),
+            batch: data.memory.batch(config.batch)?,
+        };
+        let memory = memory.map(|folder| folder.join(identity.file_name()));
+        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, HashMap::new())), |path| recall(path, &identity))?;
+        config.batch = batch;
+        let (counted, compute) = (forest.space().graph(forest.task(), Norm::Own)?, recipe.compute(forest.device())?);
+        let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
+        let (done, bn, started) = (vec![], config.bn_text(), Instant::now());
+        Ok(Self { forest, counted, evaluator, archs, known, done, images, bn, memory, started })
     }
 
     /// The accuracies so far, in the order of the list.
-    pub fn accuracies(&self) -> &[f64] {
-        &self.accuracies
+    pub fn accuracies(&self) -> Vec<f64> {
+        self.done.iter().filter_map(|evaluation| evaluation.accuracy).collect()
+    }
+
+    /// How many different networks the list has turned out to hold so far.
+    pub fn networks(&self) -> usize {
+        self.done.iter().map(|evaluation| &evaluation.key).collect::<HashSet<_>>().len()
+    }
+
+    /// Validation images that each is judged on.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// Where the statistics of the norms come from.
+    pub fn bn(&self) -> &str {
+        &self.bn
+    }
+
+    fn judge(&mut self, arch: &Arch) -> Result<Evaluation> {
+        let text = self.forest.space().text(arch);
+        // What two supernets compute alike they compute with other weights.
+        let leaf = self.forest.position(arch)?;
+        let key = Plan::live(self.forest.graph(), arch).key();
+        let key = if leaf == 0 { key } else { format!("{leaf} {key}") };
+        let Cost { params, macs, .. } = self.counted.cost(arch);
+        if let Some(known) = self.known.get(&key) {
+            return Ok(Evaluation { arch: text, params, macs, ..known.clone() });
+        }
+        let accuracy = Some(self.evaluator.accuracy(&self.forest, arch)?);
+        let evaluation = Evaluation { arch: text, key, params, macs, accuracy, bn: self.bn.clone(), latency_ms: None };
+        if let Some(path) = &self.memory {
+            append(path, &evaluation)?;
+        }
+        self.known.insert(evaluation.key.clone(), evaluation.clone());
+        Ok(evaluation)
     }
 }
 
 impl Job for Evaluate {
     fn advance(&mut self) -> Result<Option<Event>> {
-        let Some(arch) = self.archs.get(self.accuracies.len()) else { return Ok(None) };
-        let accuracy = self.evaluator.accuracy(&self.forest, arch)?;
-        self.accuracies.push(accuracy);
+        let Some(arch) = self.archs.get(self.done.len()).cloned() else { return Ok(None) };
+        let evaluation = self.judge(&arch)?;
+        let (arch, accuracy) = (Some(evaluation.arch.clone()), evaluation.accuracy);
+        self.done.push(evaluation);
         Ok(Some(Event {
             phase: "evaluate".into(),
-            step: self.accuracies.len() as u64,
+            step: self.done.len() as u64,
             total: self.archs.len() as u64,
             seconds: self.started.elapsed().as_secs_f64(),
-            arch: Some(self.forest.space().text(arch)),
-            accuracy: Some(accuracy),
+            arch,
+            accuracy,
             bn: Some(self.bn.clone()),
             ..Default::default()
         }))
     }
 
     fn result(&self) -> Result<Value> {
-        let one = |(arch, accuracy): (&Arch, &f64)| json!({ "arch": self.forest.space().text(arch), "accuracy": accuracy, "bn": self.bn });
-        Ok(json!({ "evaluations": self.archs.iter().zip(&self.accuracies).map(one).collect::<Vec<_>>() }))
+        Ok(json!({ "evaluations": self.done }))
     }
 }

@@ -240,6 +240,24 @@ static void files(snt_context *context, snt_dataset *dataset) {
     snt_model_free(model);
 }
 
+static void ranks(void) {
+    const double scores[4] = {1, 2, 2, 3}, truth[4] = {1, 2, 3, 3}, flat[4] = {5, 5, 5, 5};
+    double value = -7;
+    OK(snt_rank_kendall(scores, truth, 4, &value, &error));
+    TRUE_(value == 0.8);
+    OK(snt_rank_spearman(scores, scores, 4, &value, &error));
+    TRUE_(value == 1.0);
+    /* One of the two that tie at 2 is among the two best by score; 3 and 3 are the truly best. */
+    OK(snt_rank_precision(scores, truth, 4, 2, &value, &error));
+    TRUE_(value == 0.75);
+    REFUSED(SNT_E_INVALID_ARGUMENT, "k", snt_rank_precision(scores, truth, 4, 5, &value, &error));
+    REFUSED(SNT_E_INVALID_ARGUMENT, "x", snt_rank_kendall(scores, truth, 1, &value, &error));
+    REFUSED(SNT_E_NUMERIC, "equal", snt_rank_spearman(scores, flat, 4, &value, &error));
+    NULLS("scores", snt_rank_kendall(NULL, truth, 4, &value, &error));
+    NULLS("value", snt_rank_kendall(scores, truth, 4, NULL, &error));
+    TRUE_(value == 0.75);
+}
+
 int main(void) {
     snt_context *context = NULL;
     snt_dataset *dataset = NULL;
@@ -257,6 +275,7 @@ int main(void) {
     TRUE_(strcmp(snt_status_name(SNT_E_BUSY), "SNT_E_BUSY") == 0 && strcmp(snt_status_name(99), "unknown") == 0);
     TRUE_(strcmp(snt_error_message(NULL), "") == 0 && strcmp(snt_error_json(NULL), "{}") == 0);
     contexts();
+    ranks();
     OK(snt_context_create(NULL, &context, &error));
     data(context);
     OK(snt_dataset_from_view(context, &train, NULL, "{\"test\": 8}", &dataset, &error));

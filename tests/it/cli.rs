@@ -131,6 +131,11 @@ fn contains(message: &str, parts: &[&str]) {
     assert!(parts.iter().all(|part| message.contains(part)), "{message}\nshould contain {parts:?}");
 }
 
+/// The words of a table, one blank apart.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 const RUN: [&str; 6] = ["run", "recipe.toml", "--data", "data", "--out", "out"];
 
 #[test]
@@ -499,44 +504,162 @@ fn params_rank_the_benchmarks_list_with_637() {
     let (truth, list) = (truth.to_str().unwrap(), list.to_str().unwrap());
     let place = Place::new();
     let rank = |score: &str| place.works(&["rank", "--score", score, "--truth", truth, "--list", list]);
-    assert!(rank("params").starts_with("0.637 "), "{}", rank("params"));
-    assert!(rank("macs").starts_with("0."), "{}", rank("macs"));
+    contains(&squeezed(&rank("params")), &["327 architectures of", "Kendall's tau-b 0.637 ["]);
+    contains(&squeezed(&rank("macs")), &["Kendall's tau-b 0.63"]);
     contains(&place.refused(&["rank", "--score", "parms", "--truth", truth, "--list", list]), &["\"parms\"", "params, macs"]);
     contains(
         &place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]),
-        &["cifar10_test"],
+        &["did you mean cifar10_test?"],
     );
 }
 
+const ARCHS: [&str; 4] = ["none~0|none~1", "skip_connect~0|none~1", "nor_conv_3x3~0|none~1", "avg_pool_3x3~0|nor_conv_1x1~1"];
+
+impl Place {
+    /// Writes a table of four architectures and a column `score`.
+    fn table(&self, name: &str, scores: [f64; 4]) {
+        let row = |text: String, (edges, score)| {
+            format!("{text}|nor_conv_3x3~0|+|{edges}|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|,{score}\n")
+        };
+        fs::write(self.path(name), ARCHS.iter().zip(scores).fold("arch,score\n".into(), row)).unwrap();
+    }
+}
+
+const RANK: [&str; 7] = ["rank", "--truth", "truth.csv", "--column", "score", "--data", "data"];
+
 #[test]
-fn a_score_file_and_a_checkpoint_rank_too() {
+fn scores_of_several_seeds_are_ranked_and_compared() {
     let place = Place::new();
+    place.table("truth.csv", [1.0, 2.0, 3.0, 4.0]);
+    place.table("score.csv", [1.0, 2.0, 4.0, 3.0]);
+    let one = place.works(&[&RANK[..], &["--score", "score.csv", "--top", "1,2", "--sparse"]].concat());
+    let cells = ["Kendall's tau-b 0.667", "sparse tau (0.1) 0.667", "precision at 2 1.000", "top pick, true rank 2 of 4"];
+    contains(&squeezed(&one), &cells);
+    place.recipe("other.toml", &RECIPE.replace("seed = 3", "seed = 4"));
+    for (recipe, out) in [("recipe.toml", "a"), ("other.toml", "b")] {
+        place.works(&["train", recipe, "--data", "data", "--out", out]);
+    }
+    let (a, b) = ("a/supernet.safetensors", "b/supernet.safetensors");
+    let files = ["--json", "all.json"];
+    let printed = place.works(&[&RANK[..], &["--score", a, b, "--against", "params", "score.csv"], &files].concat());
+    contains(
+        &printed,
+        &["1  a/supernet.safetensors, seed 3: 4 networks on 64 images", "mean", "score less against, mean of 2 pairs"],
+    );
+    let json = place.json("all.json");
+    let runs = json["groups"][0]["runs"].as_array().unwrap();
+    assert_eq!((runs.len(), &runs[1]["source"]["seed"], &runs[0]["source"]["images"]), (2, &4.into(), &64.into()));
+    let scores: Vec<f64> = runs[0]["scores"].as_array().unwrap().iter().map(|score| score.as_f64().unwrap()).collect();
+    assert!(scores.len() == 4 && scores.iter().all(|score| (score * 64.0).fract() == 0.0), "shares of 64 images: {scores:?}");
+    assert!(json["architectures"].as_array().unwrap().iter().all(|entry| entry["params"].as_u64().unwrap() > 1000));
+    contains(
+        &place.refused(&[&RANK[..], &["--score", a, "--against", b]].concat()),
+        &["found b/supernet.safetensors of seed 4 beside a/supernet.safetensors of seed 3"],
+    );
+    contains(&place.refused(&[&RANK[..], &["--score", a, "--images", "65"]].concat()), &["search.images: found 65", "64"]);
+}
+
+#[test]
+fn a_ranking_remembers_what_it_judged() {
+    let place = Place::new();
+    place.table("truth.csv", [1.0, 2.0, 3.0, 4.0]);
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
-    let archs = ["none~0|none~1", "skip_connect~0|none~1", "nor_conv_3x3~0|none~1", "avg_pool_3x3~0|nor_conv_1x1~1"]
-        .map(|edges| format!("|nor_conv_3x3~0|+|{edges}|+|nor_conv_1x1~0|none~1|nor_conv_3x3~2|"));
-    let table = |scores: [f64; 4]| {
-        archs.iter().zip(scores).fold("arch,score\n".to_owned(), |text, (arch, score)| format!("{text}{arch},{score}\n"))
+    let rank = |json: &str| {
+        let files = ["--score", "out/supernet.safetensors", "--out", "ranked", "--json", json];
+        place.works(&[&RANK[..], &files].concat())
     };
-    fs::write(place.path("truth.csv"), table([1.0, 2.0, 3.0, 4.0])).unwrap();
-    fs::write(place.path("score.csv"), table([1.0, 2.0, 4.0, 3.0])).unwrap();
-    fs::write(place.path("list.txt"), archs.join("\n")).unwrap();
-    let rank = |score: &str| {
-        place.works(&[
-            "rank",
-            "--score",
-            score,
-            "--truth",
-            "truth.csv",
-            "--list",
-            "list.txt",
-            "--column",
-            "score",
-            "--data",
-            "data",
-        ])
+    let printed = rank("first.json");
+    let mut files = fs::read_dir(place.path("ranked")).unwrap().map(|entry| entry.unwrap().path());
+    let memory = files.next().unwrap();
+    assert!(files.next().is_none());
+    // Killed before the last: three lines of four, and the first says what no evaluation would.
+    let whole = fs::read_to_string(&memory).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    assert_eq!(lines.len(), 5, "{whole}");
+    let accuracy = lines[1].split("\"accuracy\":").nth(1).unwrap().split(',').next().unwrap();
+    let changed = lines[1].replace(&format!("\"accuracy\":{accuracy}"), "\"accuracy\":0.0078125");
+    fs::write(&memory, format!("{}\n{changed}\n{}\n{}", lines[0], lines[2], &lines[3][..40])).unwrap();
+    rank("second.json");
+    let score = |file: &str, at: usize| place.json(file)["groups"][0]["runs"][0]["scores"][at].as_f64().unwrap();
+    assert_eq!(score("second.json", 0), 0.0078125, "what is remembered isn't judged again");
+    assert!((1..4).all(|at| score("second.json", at) == score("first.json", at)));
+    assert_eq!(fs::read_to_string(&memory).unwrap().lines().count(), 5);
+    fs::write(&memory, whole).unwrap();
+    assert_eq!(rank("third.json"), printed);
+}
+
+#[test]
+fn a_space_without_a_table_gets_its_own_truth() {
+    let place = Place::new();
+    place.recipe("recipe.toml", &RECIPE.replace("start = \"supernet\"", "start = \"scratch\""));
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let rank = |out: &str, more: &[&str]| {
+        let all = ["rank", "--score", "out/supernet.safetensors", "--ground", "5", "--out", out, "--data", "data"];
+        place.works(&[&all[..], more].concat())
     };
-    assert!(rank("score.csv").starts_with("0.667 "), "five of six pairs agree: {}", rank("score.csv"));
-    contains(&rank("out/supernet.safetensors"), &["tau-b of out/supernet.safetensors against score over 4 architectures"]);
+    let printed = rank("ranked", &["--json", "all.json", "--report", "all.html"]);
+    contains(&printed, &["5 architectures of ranked/ground/ground.csv, truth: accuracy in ranked/ground/ground.csv"]);
+    let entries = place.json("all.json")["architectures"].clone();
+    let of = |name: &str| entries.as_array().unwrap().iter().map(|entry| entry[name].as_f64().unwrap()).collect::<Vec<f64>>();
+    assert!(of("truth").iter().all(|truth| (truth * 40.0).fract() == 0.0), "per cent of 40 test images: {entries}");
+    assert!(of("params").is_sorted(), "in the order of size: {entries}");
+    let table = fs::read_to_string(place.path("ranked/ground/ground.csv")).unwrap();
+    // Killed while it trained: the same table, and each network is trained once.
+    let mut child = place
+        .command(&["rank", "--score", "macs", "--recipe", "recipe.toml", "--ground", "5", "--out", "killed", "--data", "data"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(rank("killed", &["--json", "again.json"]).replace("killed/", "ranked/"), printed);
+    assert_eq!(fs::read_to_string(place.path("killed/ground/ground.csv")).unwrap(), table);
+    // The table serves as any other.
+    let again = ["rank", "--truth", "ranked/ground/ground.csv", "--column", "accuracy", "--data", "data", "--score"];
+    let again = place.works(&[&again[..], &["out/supernet.safetensors"]].concat());
+    assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), printed.lines().skip(1).collect::<Vec<_>>());
+    let page = fs::read_to_string(place.path("all.html")).unwrap();
+    assert_eq!(page.matches("<circle").count(), 10, "five networks in two pictures");
+    contains(&page, &["out/supernet.safetensors, seed 3", "Complexity bias", "<title>|"]);
+    assert!(!page.contains("http://") && !page.contains("<script"));
+    let refused = |more: &[&str]| place.refused(&[&["rank", "--ground", "5", "--data", "data"], more].concat());
+    contains(&refused(&["--score", "params", "--out", "x"]), &["--ground: found no recipe"]);
+    let message = place.run(&["rank", "--score", "params", "--ground", "5"]).stderr;
+    contains(&String::from_utf8(message).unwrap(), &["--out"]);
+}
+
+#[test]
+fn truth_and_lists_with_mistakes() {
+    let place = Place::new();
+    place.table("truth.csv", [1.0, 2.0, 3.0, 4.0]);
+    let text = fs::read_to_string(place.path("truth.csv")).unwrap();
+    let refused = |more: &[&str]| place.refused(&[&RANK[..], &["--score", "params"], more].concat());
+    let changed = |from: &str, to: &str| {
+        assert!(text.contains(from));
+        fs::write(place.path("truth.csv"), text.replacen(from, to, 1)).unwrap();
+        let message = refused(&[]);
+        fs::write(place.path("truth.csv"), &text).unwrap();
+        message
+    };
+    contains(&changed(",3\n", ",nan\n"), &["truth.csv: line 4: found `nan` in column score, wanted a finite number"]);
+    contains(&changed("skip_connect~0", "skip~0"), &["truth.csv: line 3: arch: found", "not `skip`"]);
+    contains(&changed("skip_connect~0|none", "none~0|none"), &["truth.csv: line 3: found architecture", "a second time"]);
+    contains(&changed("arch,score", "arch,sore"), &["column not found: score", "did you mean sore?"]);
+    let all_equal = [",2\n", ",3\n", ",4\n"].iter().fold(text.clone(), |text, cell| text.replace(cell, ",1\n"));
+    fs::write(place.path("equal.csv"), all_equal).unwrap();
+    contains(&place.refused(&[&RANK[..], &["--score", "equal.csv"]].concat()), &["equal.csv: found 1 for all 4", "no order"]);
+    let list = |text: &str| {
+        fs::write(place.path("list.txt"), text).unwrap();
+        refused(&["--list", "list.txt"])
+    };
+    let first = text.lines().nth(1).unwrap().split(',').next().unwrap();
+    contains(&list(&format!("# two\n{first}\n|no~0|\n")), &["list.txt: line 3: found architecture |no~0|", "4 in truth.csv"]);
+    contains(&list(&format!("{first}\n\n{first}\n")), &["list.txt: line 3", "a second time (first on line 1)"]);
+    contains(&list(first), &["list.txt: found 1 architectures, wanted at least 2"]);
+    contains(&list(""), &["list.txt: found 0 architectures"]);
+    contains(&refused(&["--top", "5"]), &["--top: found 5, wanted 1…4"]);
+    contains(&refused(&["--sparse", "0"]), &["--sparse: found 0"]);
 }
 
 #[test]

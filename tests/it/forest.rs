@@ -250,7 +250,7 @@ fn an_architecture_is_judged_by_its_own_supernet_and_no_other() {
     let images = data(&recipe);
     let archs = draws(&Region::whole(forest.graph().genes()), 12);
     let judge = |forest: Forest, archs: Vec<_>| {
-        let mut job = Evaluate::new(&recipe, forest, archs, &images).unwrap();
+        let mut job = Evaluate::new(&recipe, forest, archs, &images, None).unwrap();
         while job.advance().unwrap().is_some() {}
         job.accuracies().to_vec()
     };
@@ -259,7 +259,8 @@ fn an_architecture_is_judged_by_its_own_supernet_and_no_other() {
         archs.iter().flat_map(|arch| judge(leaves[arch.option(0)].shallow_clone().into(), vec![arch.clone()])).collect();
     assert_eq!(judge(forest, archs.clone()), alone);
     let other = archs.iter().find(|arch| arch.option(0) != 1).unwrap();
-    let message = Evaluate::new(&recipe, leaves[1].shallow_clone(), vec![other.clone()], &images).err().unwrap().to_string();
+    let message =
+        Evaluate::new(&recipe, leaves[1].shallow_clone(), vec![other.clone()], &images, None).err().unwrap().to_string();
     assert_eq!(message, format!("arch: found {}, wanted one with 1<-0: skip_connect", recipe.space.text(other)));
 }
 

@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("state", &[]),
     ("reading", &[]),
     ("data", &["hash"]),
-    ("rank", &["data"]),
+    ("rank", &["arch", "data"]),
     ("optimizer", &["graph"]),
     ("schedule", &["arch"]),
     ("sampler", &["arch", "state"]),
@@ -30,6 +30,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "data",
             "optimizer",
             "partition",
+            "rank",
             "schedule",
             "sampler",
             "loss",
@@ -40,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["arch", "files", "reading", "data", "rank", "graph", "space", "run"]),
-    ("capi", &["arch", "files", "reading", "data", "graph", "space", "run", "sampler", "cli"]),
+    ("capi", &["arch", "files", "reading", "data", "graph", "rank", "space", "run", "sampler", "cli"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -1,4 +1,5 @@
-//! The report of a run: one HTML file, without scripts or network, that says what was chosen and why.
+//! Reports: HTML files that are whole by themselves, without scripts or network. That of a run says what was chosen and why;
+//! that of a ranking is in `ranking.rs`.
 //!
 //! The pictures are written as SVG here rather than by `plotters`, which bakes colours and pixels into each element:
 //! its pictures follow neither a dark page nor a narrow one and carry no tooltips. Here a plot's drawing area is the box
@@ -6,6 +7,7 @@
 
 mod cell;
 mod plot;
+mod ranking;
 mod text;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub use ranking::write_ranking;
 
 use cell::*;
 use plot::*;
@@ -213,9 +217,13 @@ impl Search {
 }
 
 fn page(run: &Run, events: &[Event]) -> String {
-    let (title, style) = (escape(&run.name), include_str!("report.css"));
     let parts = [header(run), choice(run), table(run), one_by_one(run), curves(run, events), times(run), details(run)];
-    let main = parts.concat();
+    document(&escape(&run.name), &parts.concat())
+}
+
+/// A page by itself: `title` and `main` are HTML.
+fn document(title: &str, main: &str) -> String {
+    let style = include_str!("report.css");
     format!(
         r#"<!doctype html>
 <html lang="en">

@@ -6,6 +6,8 @@ use super::text::human;
 pub(super) struct Axis {
     pub(super) low: f64,
     pub(super) high: f64,
+    /// Whether places are logarithms to base 10 of the values to read.
+    pub(super) logarithmic: bool,
 }
 
 impl Axis {
@@ -21,12 +23,16 @@ impl Axis {
         let low = inside.next().expect("a quartile lies within the fences");
         let high = inside.next_back().unwrap_or(low);
         let least = if low == high { low.abs().max(1.0) * 0.05 } else { 0.0 };
-        Self { low: low - least, high: high + least }
+        Self { low: low - least, high: high + least, logarithmic: false }
     }
 
     pub(super) fn wider(self, below: f64, above: f64) -> Self {
         let width = self.high - self.low;
-        Self { low: self.low - width * below, high: self.high + width * above }
+        Self { low: self.low - width * below, high: self.high + width * above, ..self }
+    }
+
+    pub(super) fn logarithmic(self) -> Self {
+        Self { logarithmic: true, ..self }
     }
 
     pub(super) fn holds(&self, value: f64) -> bool {
@@ -43,6 +49,9 @@ impl Axis {
 
     /// About `count` round values, with their labels.
     pub(super) fn ticks(&self, count: f64) -> Vec<(f64, String)> {
+        if self.logarithmic {
+            return self.round_powers();
+        }
         let rough = (self.high - self.low) / count;
         let power = 10f64.powf(rough.log10().floor());
         let step = power * [1.0, 2.0, 5.0, 10.0].into_iter().find(|round| round * power >= rough).unwrap_or(10.0);
@@ -50,6 +59,13 @@ impl Axis {
         let label = |value: f64| if digits > 0 { format!("{value:.digits$}") } else { human(value) };
         let (first, last) = ((self.low / step).ceil() as i64, (self.high / step).floor() as i64);
         (first..=last).map(|at| at as f64 * step).map(|value| (value, label(value))).collect()
+    }
+
+    /// 1, 2 and 5 times each power of ten.
+    fn round_powers(&self) -> Vec<(f64, String)> {
+        let powers = self.low.floor() as i32..=self.high.ceil() as i32;
+        let values = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
+        values.filter(|value| self.holds(value.log10())).map(|value| (value.log10(), human(value))).collect()
     }
 }
 

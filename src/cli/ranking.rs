@@ -1,0 +1,89 @@
+//! A ranking as tables in a terminal.
+
+use std::path::Path;
+
+use crate::rank::{Figure, Group, Judged, OverSeeds, Ranking, Scores, Source};
+
+/// Prints every figure of every run, the means, and the differences.
+pub fn print_ranking(ranking: &Ranking, list: &Path) {
+    let count = ranking.entries.len();
+    println!("{count} architectures of {}, truth: {}", list.display(), ranking.truth);
+    println!("[…] holds 95 % over architectures (bootstrap), (…) 95 % over seeds (Student's t)");
+    ranking.groups.iter().for_each(|group| print_group(group, count));
+    if let Some(difference) = &ranking.difference {
+        println!(
+            "\nscore less against, {}",
+            if difference.pairs == 1 { "one pair".into() } else { format!("mean of {} pairs", difference.pairs) }
+        );
+        let titles = difference.figures.iter().flatten().map(|over| over.figure.title());
+        let cells = difference.figures.iter().flatten().map(|over| mean_cell(over, true, count));
+        print_columns(&[column("", titles), column("difference", cells)]);
+    }
+}
+
+fn print_group(group: &Group, count: usize) {
+    println!("\n{}", group.name);
+    for (run, number) in group.runs.iter().zip(1..) {
+        println!("  {number}  {}", described(&run.scores));
+    }
+    let titles = group.runs[0].figures.iter().map(|judged| judged.figure.title());
+    let mut columns = vec![column("", titles)];
+    for (run, number) in group.runs.iter().zip(1..) {
+        columns.push(column(&number.to_string(), run.figures.iter().map(|judged| cell(judged, count))));
+    }
+    if group.runs.len() > 1 {
+        let none = || "–".to_owned();
+        let means = group.means.iter().map(|over| over.as_ref().map_or_else(none, |over| mean_cell(over, false, count)));
+        columns.push(column("mean", means));
+    }
+    print_columns(&columns);
+}
+
+fn described(scores: &Scores) -> String {
+    let name = &scores.name;
+    match &scores.source {
+        Source::Counted => format!("{name}, counted"),
+        Source::Table { column } => format!("{name}, column {column}"),
+        Source::Supernet { seed, step, total, images, bn, networks, .. } => {
+            let trained = if step == total { String::new() } else { format!(", step {step} of {total}") };
+            format!("{name}, seed {seed}{trained}: {networks} networks on {images} images, statistics {bn}")
+        }
+    }
+}
+
+fn cell(judged: &Judged, count: usize) -> String {
+    let Some(value) = judged.value else { return "–".into() };
+    let interval = judged.interval().map(|ends| format!(" [{}]", range(judged.figure, ends, false)));
+    format!("{}{}", number(judged.figure, value, false, count), interval.unwrap_or_default())
+}
+
+fn mean_cell(over: &OverSeeds, signed: bool, count: usize) -> String {
+    let (figure, interval) = (over.figure, over.mean.interval);
+    let seeds = interval.map(|ends| format!(" ({})", range(figure, ends, signed))).unwrap_or_default();
+    let archs = over.over_architectures.map(|ends| format!(" [{}]", range(figure, ends, signed))).unwrap_or_default();
+    format!("{}{seeds}{archs}", number(figure, over.mean.mean, signed, if signed { 0 } else { count }))
+}
+
+fn range(figure: Figure, [low, high]: [f64; 2], signed: bool) -> String {
+    format!("{} … {}", number(figure, low, signed, 0), number(figure, high, signed, 0))
+}
+
+/// `of` is how many there are to have a rank among, where that is to be said.
+fn number(figure: Figure, value: f64, signed: bool, of: usize) -> String {
+    let decimals = figure.decimals();
+    let text = if signed { format!("{value:+.decimals$}") } else { format!("{value:.decimals$}") };
+    if figure == Figure::TopRank && of > 0 { format!("{text} of {of}") } else { text }
+}
+
+fn column(head: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
+    [head.to_owned()].into_iter().chain(cells).collect()
+}
+
+fn print_columns(columns: &[Vec<String>]) {
+    let width = |column: &Vec<String>| column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    for row in 0..columns[0].len() {
+        let cells = columns.iter().zip(&widths).map(|(column, &width)| format!("{:<width$}", column[row]));
+        println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
