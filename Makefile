@@ -51,6 +51,8 @@ else
 	$(TEST_ENVIRONMENT) $(CARGO) test --release --locked --tests --examples -- --test-threads=2
 endif
 	$(TEST_ENVIRONMENT) $(CARGO) test --doc --release --locked
+	# The kernels for a CPU without AVX-512, whatever this one has.
+	SUPERNAUT_LEVEL=base $(TEST_ENVIRONMENT) $(CARGO) test --release --locked --test it -- planning --test-threads=2
 
 lint: setup ## check the formatting and run clippy
 	rustfmt --edition 2024 --check $$(git ls-files '*.rs') # cargo fmt misses modules that macros declare

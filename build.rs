@@ -2,6 +2,7 @@
 //! LD_LIBRARY_PATH.
 
 use std::env;
+use std::path::Path;
 
 fn main() {
     for variable in ["LIBTORCH", "LIBTORCH_INCLUDE", "LIBTORCH_LIB"] {
@@ -15,6 +16,7 @@ fn main() {
     };
     compile_kernels(&include);
     println!("cargo:rustc-link-search=native={lib}/lib");
+    compile_cuda(&include, &lib);
     println!("cargo:rustc-link-lib=gomp");
     let libtorch = format!(":{lib}/lib");
     // $ORIGIN first: an installed tree carries its libraries with it.
@@ -24,24 +26,62 @@ fn main() {
     println!("cargo:rustc-link-arg-cdylib=-Wl,-soname,libsupernaut.so.0.1,-z,nodelete");
 }
 
-/// The kernels proper, for the instructions that they check for when they run, and apart from them what speaks to libtorch.
+/// What only libtorch's CUDA half can do, where it is there.
+fn compile_cuda(include: &str, lib: &str) {
+    println!("cargo:rustc-check-cfg=cfg(has_cuda)");
+    if !Path::new(&format!("{lib}/lib/libtorch_cuda.so")).exists() {
+        return;
+    }
+    println!("cargo:rustc-cfg=has_cuda");
+    let mut cuda = beside_libtorch(include);
+    // The folder that setup.py makes keeps CUDA's headers as its wheels have them.
+    cuda.flag(format!("-isystem{include}/nvidia/cu13/include")).file("src/graph/kernels/cuda.cpp");
+    cuda.compile("supernaut_cuda");
+    println!("cargo:rustc-link-lib=torch_cuda");
+    println!("cargo:rustc-link-lib=c10_cuda");
+    // Inline functions of the headers call CUDA's runtime itself, of which the wheel has no plain libcudart.so.
+    println!("cargo:rustc-link-search=native={lib}/nvidia/cu13/lib");
+    println!("cargo:rustc-link-lib=dylib:+verbatim=libcudart.so.13");
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}/nvidia/cu13/lib");
+}
+
+/// A compiler of what includes libtorch's headers.
+fn beside_libtorch(include: &str) -> cc::Build {
+    let mut build = cc::Build::new();
+    build.cpp(true).pic(true).std("c++17").opt_level(2).flag("-D_GLIBCXX_USE_CXX11_ABI=1").flag("-DGLOG_USE_GLOG_EXPORT");
+    for folder in ["include", "include/torch/csrc/api/include"] {
+        build.flag(format!("-isystem{include}/{folder}"));
+    }
+    build
+}
+
+/// The kernels proper, once for each level of instructions that they check for when they run, and apart from them what speaks
+/// to libtorch.
 fn compile_kernels(include: &str) {
     let source = |name: &str| format!("src/graph/kernels/{name}.cpp");
-    let mut kernels = cc::Build::new();
-    kernels.cpp(true).pic(true).std("c++17").opt_level(3).files(["conv", "join", "sgd"].map(source));
-    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64") {
-        kernels.flag("-mavx2").flag("-mfma");
-    }
-    let mut autograd = cc::Build::new();
-    autograd.cpp(true).pic(true).std("c++17").opt_level(2).file(source("autograd"));
+    let is_x86 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    let level = |name: &str, flags: &[&str]| {
+        let mut kernels = cc::Build::new();
+        kernels.cpp(true).pic(true).std("c++17").opt_level(3).files(["conv", "join", "sgd", "level"].map(source));
+        kernels.define("SUPERNAUT_LEVEL", name);
+        flags.iter().for_each(|flag| _ = kernels.flag(flag));
+        kernels.compile(&format!("supernaut_kernels_{name}"));
+    };
+    let mut autograd = beside_libtorch(include);
+    autograd.files(["autograd", "conv_shape"].map(source));
     if autograd.get_compiler().is_like_clang() {
         panic!("CXX: found clang, wanted g++: libtorch's threads are those of GCC's OpenMP");
     }
     // libtorch splits its work by OpenMP, in a header that is compiled here, too.
-    autograd.flag("-fopenmp").flag("-D_GLIBCXX_USE_CXX11_ABI=1").flag("-DGLOG_USE_GLOG_EXPORT");
-    for folder in ["include", "include/torch/csrc/api/include"] {
-        autograd.flag(format!("-isystem{include}/{folder}"));
+    autograd.flag("-fopenmp");
+    if is_x86 {
+        autograd.define("SUPERNAUT_HAS_AVX512", None);
     }
+    // The linker looks into a library for what those before it lack.
     autograd.compile("supernaut_autograd");
-    kernels.compile("supernaut_kernels");
+    level("base", if is_x86 { &["-mavx2", "-mfma"] } else { &[] });
+    if is_x86 {
+        // Vectors stay at 32 bytes: it is the instructions and the registers, twice as many, that help.
+        level("avx512", &["-march=x86-64-v4", "-mavx512bf16", "-mprefer-vector-width=256"]);
+    }
 }

@@ -81,12 +81,14 @@ TORCH = "2.11.0"
 ONNXRUNTIME = "1.31.1"
 ONNXRUNTIME_LIBRARY = "lib/libonnxruntime.so"
 
-# Machine, project, version, megabytes and SHA-256 of every wheel. The nvidia ones are those that torch requires.
+# Machine, project, version, megabytes and SHA-256 of every wheel. The nvidia ones are those that torch requires, and the
+# headers that CUDA's own need.
 PINS = """
 x86_64  torch                  2.11.0    531 7aa2f9bbc6d4595ba72138026b2074be1233186150e9292865e04b7a63b8c67a
 x86_64  onnxruntime            1.31.1     24 5752bd508126ae7c49894d3b9d2e83f0c3d487319246d04c444b393308d7ad7f
 x86_64  onnxruntime-gpu        1.31.1    256 e26c475fe361b2015f45b4b824bd13f0bb20204e59b62814e6f0acd5f3d491a6
 x86_64  nvidia-cublas          13.1.0.3  423 ee8722c1f0145ab246bccb9e452153b5e0515fd094c3678df50b2a0888b8b171
+x86_64  nvidia-cuda-crt        13.0.88     1 2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4
 x86_64  nvidia-cuda-cupti      13.0.85    11 4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8
 x86_64  nvidia-cuda-nvrtc      13.0.88    90 ad9b6d2ead2435f11cbb6868809d2adeeee302e9bb94bcf0539c7a40d80e8575
 x86_64  nvidia-cuda-runtime    13.0.96     2 7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548
@@ -117,6 +119,7 @@ TORCH_CPU: Keep = (
 TORCH_CUDA: Keep = (r"(torch/lib/lib(?!torch_python|shm)[^/]+\.so[^/]*)", r"\1")
 NVIDIA_CUDA: Sequence[Keep] = (
     (r"(nvidia/[^/]+/lib/[^/]+\.so[^/]*)", r"\1"),
+    (r"(nvidia/cu13/include/.+)", r"\1"),
     (r"nvidia/([^/]+)/(LICENSE\.txt)", r"licenses/\1/\2"),  # where cusparselt has it
 )
 

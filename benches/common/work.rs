@@ -49,16 +49,18 @@ impl Default for Work {
 }
 
 impl Work {
-    /// The recipe. Its epochs never end.
+    /// The recipe. Its epochs never end, and a GPU may use what is fastest, as the rival's does.
     pub fn recipe(&self) -> Result<Arc<Recipe>> {
         let Self { device, threads, precision, channels, cells, batch, train, .. } = self;
         let kernels = self.kernels.map_or(String::new(), |kernels| format!("kernels = \"{kernels}\"\n"));
         let text = format!(
-            "device = \"{device}\"\nthreads = {threads}\nprecision = \"{precision}\"\n{kernels}validation = 1\n\
+            "device = \"{device}\"\nreproducible = false\nthreads = {threads}\nprecision = \"{precision}\"\n{kernels}validation = 1\n\
              space = {{ kind = \"nb201\", channels = {channels}, cells = {cells} }}\n\
              [train]\nepochs = 1000000\nbatch = {batch}\n{train}"
         );
-        Ok(Arc::new(Recipe::from_toml(&text)?))
+        let recipe = Recipe::from_toml(&text)?;
+        recipe.process().apply();
+        Ok(Arc::new(recipe))
     }
 
     /// Where the tensors are.

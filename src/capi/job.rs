@@ -18,7 +18,7 @@ use super::result::{Entry, Found, snt_result};
 use super::status::*;
 use crate::Error;
 use crate::arch::Metric;
-use crate::graph::{give_back, set_threads};
+use crate::graph::{Process, give_back};
 use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
 use crate::run::images::RunData;
@@ -143,7 +143,7 @@ struct Engine {
     kind: &'static str,
     cancel: Cancel,
     model: Arc<Shared>,
-    threads: usize,
+    process: Process,
     saves: bool,
     event: snt_event_fn,
     user: User,
@@ -161,9 +161,9 @@ impl Engine {
         let stage = Stage::Ready(Task { work, claim, before: None });
         let state = State { stage, started: false, thread: None, runner: None, order: None, answer: None };
         model.context.log(SNT_LOG_INFO, "job", &format!("{kind} is ready"));
-        let (cancel, threads, user) = (Cancel::default(), recipe.threads, User(user));
+        let (cancel, process, user) = (Cancel::default(), recipe.process(), User(user));
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        snt_job(Arc::new(Self { kind, cancel, model, threads, saves, event, user, state, changed }))
+        snt_job(Arc::new(Self { kind, cancel, model, process, saves, event, user, state, changed }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -212,7 +212,7 @@ impl Engine {
 
     /// Does up to `steps` steps on this thread.
     fn advance(&self, mut task: Task, steps: u64) {
-        set_threads(self.threads);
+        self.process.apply();
         match caught(|| self.steps(&mut task, steps)) {
             Ok(true) => self.end(task, Ok(())),
             Ok(false) => self.set(Stage::Ready(task)),
@@ -420,7 +420,7 @@ impl Begin {
         let claim = model.claim()?;
         let saved = claim.saved();
         let recipe = saved.manifest.recipe.clone();
-        set_threads(recipe.threads);
+        recipe.process().apply();
         let data = RunData::new(&recipe, &borrow(dataset, "dataset")?.data)?;
         saved.manifest.same("data", &saved.manifest.data_hash, &data.hash)?;
         Ok(Self { claim, saved, recipe, data })

@@ -317,7 +317,7 @@ fn retrain(args: RetrainArgs) -> Result<()> {
 fn data_of(manifest: &checkpoint::Manifest, place: &Place) -> Result<RunData> {
     let mut recipe = manifest.recipe.clone();
     place.apply(&mut recipe);
-    crate::graph::set_threads(recipe.threads);
+    recipe.process().apply();
     let data = RunData::new(&recipe, &place.dataset(&recipe)?)?;
     manifest.same("data", &manifest.data_hash, &data.hash)?;
     Ok(data)

@@ -9,6 +9,7 @@ mod network;
 pub mod onnx;
 pub mod ops;
 mod plan;
+mod replay;
 mod run;
 
 use serde::Serialize;
@@ -18,7 +19,8 @@ pub use memory::{Activations, give_back};
 pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};
 pub use plan::{Call, Plan, PlanStep, Term, Value};
-pub use run::{Compute, Device, Precision, Run, Statistics, channels_last, device, set_threads};
+pub use replay::Replay;
+pub use run::{Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads};
 
 use crate::arch::{Arch, Cost, Gene, Region};
 use crate::{Error, Result};

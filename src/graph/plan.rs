@@ -303,13 +303,6 @@ impl PlanStep {
     }
 
     fn run_convolutions(&self, network: &Network, run: &Run, image: &Tensor) -> Vec<Tensor> {
-        if image.kind() == Kind::BFloat16 && kernels::cpu_multiplies_bf16() {
-            let convolved = |&node: &NodeId| match &network.graph().nodes()[node] {
-                Node::Op { op, .. } => self.run_op(op, &[node], network, run, &[image]),
-                _ => unreachable!("members are operators"),
-            };
-            return self.members.iter().map(convolved).collect();
-        }
         let weights: Vec<Tensor> = self.members.iter().map(|&node| network.tensors(node, run).weights.remove(0)).collect();
         kernels::convolutions(image, &weights)
     }

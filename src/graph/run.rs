@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::Kernels;
+use super::{Kernels, kernels};
 use crate::{Error, Result};
 
 pub use tch::Device;
@@ -103,8 +103,6 @@ pub fn device(name: &str) -> Result<Device> {
         };
         return Err(Error::DeviceUnavailable { found: format!("\"{name}\""), wanted });
     }
-    // Shapes recur from step to step, so that it pays to try which algorithm is the fastest for each.
-    tch::Cuda::cudnn_set_benchmark(true);
     Ok(Device::Cuda(index))
 }
 
@@ -121,6 +119,24 @@ fn load_cuda() {
     ONCE.call_once(|| unsafe {
         libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
     });
+}
+
+/// Settings of libtorch, which has them for the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Threads of one operation; 0 for all cores.
+    pub threads: usize,
+    /// On a GPU: algorithms that give the same bits each time, and fp32 products in full. Else the algorithm that is the
+    /// fastest in a trial, and products of fp32 in TF32 (10 bits of mantissa). A CPU is always reproducible.
+    pub reproducible: bool,
+}
+
+impl Process {
+    /// Sets them.
+    pub fn apply(self) {
+        set_threads(self.threads);
+        kernels::set_reproducible(self.reproducible);
+    }
 }
 
 /// How many threads one operation may use; 0 for all cores. Process-wide, as libtorch has it.

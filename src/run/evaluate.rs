@@ -12,7 +12,7 @@ use super::recipe::BnPolicy;
 use crate::Result;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Network, Plan, Precision, Run, Statistics};
+use crate::graph::{Compute, Network, Plan, Precision, Replay, Run, Statistics};
 
 /// Judges subnets on one set of images. Architectures of one supernet that compute the same graph are judged once.
 pub struct Evaluator {
@@ -78,10 +78,11 @@ pub fn calibrate(network: &Network, plan: &Plan, images: &DeviceImages, batch: u
 fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize, precision: Precision) -> f64 {
     let statistics = if network.tracks() { Statistics::Fixed } else { Statistics::Batch };
     let run = Run { statistics, precision };
+    let mut logits = Replay::new(network.device(), |pixels| plan.run(network, &run, pixels));
     let mut correct: Option<Tensor> = None; // counted on the device, read once
     for start in (0..images.len()).step_by(batch) {
         let (pixels, labels) = images.slice(start, batch);
-        let hits = plan.run(network, &run, &pixels).argmax(1, false).eq_tensor(&labels).sum(tch::Kind::Int64);
+        let hits = logits.call(&pixels).argmax(1, false).eq_tensor(&labels).sum(tch::Kind::Int64);
         correct = Some(correct.map_or(hits.shallow_clone(), |so_far| so_far + &hits));
     }
     correct.map_or(0.0, |count| count.int64_value(&[]) as f64 / images.len() as f64)

@@ -26,7 +26,7 @@ use super::trainer::Trainer;
 use super::{report, runtime, versions};
 use crate::arch::{Arch, Region};
 use crate::data::Dataset;
-use crate::graph::{Device, device, give_back, set_threads};
+use crate::graph::{Device, device, give_back};
 use crate::space::Norm;
 use crate::{Error, Result, files};
 
@@ -76,7 +76,7 @@ impl Project {
     pub fn open(recipe: Recipe, data: &Dataset, folder: &Path, cancel: Cancel) -> Result<Self> {
         recipe.check()?;
         let device = device(&recipe.device)?;
-        set_threads(recipe.threads);
+        recipe.process().apply();
         let data = RunData::new(&recipe, data)?;
         // Better now than after an hour of training.
         runtime::check()?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::splits::SplitConfig;
 use crate::arch::Metric;
 use crate::data::Source;
-use crate::graph::{Compute, Device, Kernels, Precision, onnx};
+use crate::graph::{Compute, Device, Kernels, Precision, Process, onnx};
 use crate::hash::sha256;
 use crate::loss::LossConfig;
 use crate::optimizer::{GradReset, SgdConfig};
@@ -33,6 +33,10 @@ pub struct Recipe {
     /// Threads of one operation; 0 for all cores. Part of what the bytes depend on.
     #[serde(default)]
     pub threads: usize,
+    /// On a GPU: the same bytes from every run, at the price of speed. `false` lets cuDNN choose what is fastest by trying, and
+    /// multiplies fp32 in TF32.
+    #[serde(default = "yes")]
+    pub reproducible: bool,
     /// Number type of activations.
     #[serde(default)]
     pub precision: Precision,
@@ -71,6 +75,10 @@ pub struct Recipe {
 
 fn unnamed() -> String {
     "run".into()
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn cpu() -> String {
@@ -513,6 +521,11 @@ impl Recipe {
         within("latency.seconds", self.latency.seconds, 0.001, 3600.0)?;
         within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
         within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
+    }
+
+    /// What it wants of libtorch for the whole process.
+    pub fn process(&self) -> Process {
+        Process { threads: self.threads, reproducible: self.reproducible }
     }
 
     /// How a network on `device` is trained and judged.

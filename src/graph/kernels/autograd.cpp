@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <vector>
 
-#include "conv.h"
-#include "join.h"
-#include "sgd.h"
+#include "level.h"
 
 namespace supernaut {
 namespace {
@@ -25,6 +25,26 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 constexpr auto layout = at::MemoryFormat::ChannelsLast;
+
+/// The kernels for this CPU. SUPERNAUT_LEVEL=base keeps to those of every CPU: for the same bytes on unlike machines.
+const Level& level() {
+    static const Level& chosen = [&]() -> const Level& {
+#ifdef SUPERNAUT_HAS_AVX512
+        const char* asked = std::getenv("SUPERNAUT_LEVEL");
+        const bool is_there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                              __builtin_cpu_supports("avx512bf16");
+        if (is_there && !(asked && std::strcmp(asked, "base") == 0)) return avx512::level();
+#endif
+        return base::level();
+    }();
+    return chosen;
+}
+
+template <class S, class T>
+const ImageKernels<S, T>& kernels() {
+    return level().of(S(), T());
+}
 
 /// Calls `call(S(), T())` with the types that `tensor` is stored and computed in.
 template <class Call>
@@ -42,6 +62,15 @@ at::ScalarType computed(const Tensor& tensor) { return tensor.scalar_type() == a
 template <class S>
 S* data(const Tensor& tensor) {
     return static_cast<S*>(tensor.data_ptr());
+}
+
+float number(float value) { return value; }
+double number(double value) { return value; }
+float number(BFloat16 value) {
+    const std::uint32_t bits = std::uint32_t(value.bits) << 16;
+    float wide;
+    std::memcpy(&wide, &bits, sizeof wide);
+    return wide;
 }
 
 Tensor images_like(const Tensor& x, Index channels) {
@@ -125,7 +154,7 @@ Tensor expanded(const ConvShape& shape, const variable_list& weights, bool adjoi
     for (const Tensor& weight : weights) {
         const Index channels = weight.size(0), each = weight.numel() / channels;
         spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
-            expand(shape, data<T>(weight) + begin * 8 * each, (end - begin) * 8, adjoint, column + begin * 8, data<T>(all));
+            kernels<T, T>().expand(shape, data<T>(weight) + begin * 8 * each, (end - begin) * 8, adjoint, column + begin * 8, data<T>(all));
         });
         column += channels;
     }
@@ -142,7 +171,7 @@ void convolve_all(const ConvShape& shape, const variable_list& x, const variable
         const auto from = parts<const S>(x);
         const auto to = parts<S>(y);
         share_out(shape.tiles(), shape.tiles_at_once(), [&](Index begin, Index end, Index worker) {
-            convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
+            kernels<S, T>().convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
         });
     });
 }
@@ -161,7 +190,7 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
         const auto from = parts<const S>({x});
         const auto by = parts<const S>(dy);
         spread(shape.tiles(), many, [&](Index begin, Index end, Index worker) {
-            correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
+            kernels<S, T>().correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
                       scratch.of<T>(worker));
         });
         const Tensor sum = spectra.size(0) == 1 ? spectra[0] : spectra.sum(0);
@@ -169,7 +198,7 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
         for (const Tensor& gradient : gradients) {
             const Index channels = gradient.size(0), each = gradient.numel() / channels;
             spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
-                collapse(shape, data<T>(sum), column + begin * 8, (end - begin) * 8, data<T>(gradient) + begin * 8 * each);
+                kernels<S, T>().collapse(shape, data<T>(sum), column + begin * 8, (end - begin) * 8, data<T>(gradient) + begin * 8 * each);
             });
             column += channels;
         }
@@ -301,12 +330,16 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
     const Index channels = shape.channels;
     std::vector<double> mean, variance;
     if (settings.from_batch) {
-        std::vector<double> sums(shape.batch * channels), squares(shape.batch * channels);
+        std::vector<double> sums(shape.batch * channels), squares(shape.batch * channels), pivot(channels);
         with_type_of(x, [&](auto stored, auto type) {
             using S = decltype(stored);
             using T = decltype(type);
+            // The first pixel is nearer to the mean than 0 is wherever that matters.
+            std::vector<T> first(channels);
+            for (Index channel = 0; channel < channels; ++channel) first[channel] = number(data<S>(x)[channel]);
+            pivot.assign(first.begin(), first.end());
             share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
-                moments<S, T>(shape, data<S>(x), begin, end, sums.data(), squares.data());
+                kernels<S, T>().moments(shape, data<S>(x), first.data(), begin, end, sums.data(), squares.data());
             });
         });
         const double count = double(shape.batch * shape.height * shape.width);
@@ -315,6 +348,7 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
         for (Index channel = 0; channel < channels; ++channel) {
             mean[channel] /= count;
             variance[channel] = std::max(variance[channel] / count - mean[channel] * mean[channel], 0.0);
+            mean[channel] += pivot[channel];
             if (std::isnan(mean[channel])) variance[channel] = mean[channel];
         }
         if (settings.momentum > 0 && term.mean && count > 1) keep_running(term, settings.momentum, count, mean, variance);
@@ -394,7 +428,7 @@ struct Join : Function<Join> {
             }
             const Scratch scratch(joined.shape.scratch(), computed(tensors[0]));
             share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
-                join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
+                kernels<S, T>().join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
                      positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(worker));
             });
         });
@@ -449,7 +483,7 @@ struct Join : Function<Join> {
         if (!is_own) {
             const Scratch scratch(shape.scratch(), computed(gradient));
             share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
-                join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
+                kernels<S, T>().join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
                               normed.data(), Index(normed.size()), begin, end, scratch.of<T>(worker));
             });
         }
@@ -485,7 +519,7 @@ struct Join : Function<Join> {
         }
         const Tensor result = at::empty_like(gradient, layout);
         share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
-            norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
+            kernels<S, T>().norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
         });
         return result;
     }
@@ -533,6 +567,15 @@ char* supernaut_join(const JoinSettings* settings, Tensor** results) {
     });
 }
 
+/// On GPUs, for the whole process: the same bits from run to run, or whatever is fastest.
+void supernaut_reproducible(bool yes) {
+    at::Context& context = at::globalContext();
+    context.setDeterministicCuDNN(yes);
+    context.setBenchmarkCuDNN(!yes);
+    context.setAllowTF32CuDNN(!yes);
+    context.setAllowTF32CuBLAS(!yes);
+}
+
 /// Updates `weights` and `momentum` (flat, fp32) at the `count` slices `starts…ends`; gradients may be null, for zeros.
 char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* starts, const Index* ends,
                     const Tensor* const* gradients, Index count, const Update* constants, double clip) {
@@ -544,7 +587,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         Update update_of = *constants;
         share_out(count, 1, [&](Index begin, Index end, Index) {
             for (Index at = begin; at < end; ++at)
-                if (held[at].defined()) norms[at] = squares(data<float>(held[at]), held[at].numel());
+                if (held[at].defined()) norms[at] = level().squares(data<float>(held[at]), held[at].numel());
         });
         double sum = 0;
         for (const double norm : norms) sum += norm;
@@ -561,7 +604,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
                 const auto [at, offset] = pieces[piece];
                 const Index first = starts[at] + offset, length = std::min(most, ends[at] - first);
                 const float* gradient = held[at].defined() ? data<float>(held[at]) + offset : nullptr;
-                update(update_of, data<float>(*weights) + first, data<float>(*momentum) + first, gradient, length);
+                level().update(update_of, data<float>(*weights) + first, data<float>(*momentum) + first, gradient, length);
             }
         });
     });

@@ -1,6 +1,6 @@
 #include "conv.h"
 
-namespace supernaut {
+namespace supernaut::SUPERNAUT_LEVEL {
 namespace {
 
 template <class T>
@@ -61,9 +61,7 @@ void multiply(Index rows, Index width, Index depth, const T* a, Index row, Index
 
 /// The polynomial points of F(4×4, 3×3) are 0, ±1, ±2, ∞. Each function transforms along one axis; elements of the input
 /// and of the output lie `stride` apart.
-struct Winograd {
-    static constexpr int in = 6, out = 4, positions = 36, border = 1;
-
+struct Winograd : Tile {
     /// Bᵀ: an input window into the products' domain.
     template <class V>
     static void input(const V* d, int stride, V* t, int to) {
@@ -182,21 +180,6 @@ Window window_of(const ConvShape& shape, Index tile, int side, int border) {
     return {place.image, place.y - border, place.x - border, side, shape};
 }
 
-/// Tiles that are transformed together, so that what lies between the transforms stays in a cache of `bytes`.
-Index tiles_within(const ConvShape& shape, Index bytes) {
-    const Index fitting = bytes / (Winograd::positions * (shape.in + shape.out) * Index(sizeof(float)));
-    return fitting > 48 ? 48 : fitting < 12 ? 12 : fitting / 6 * 6;
-}
-
-/// The second cache holds what a convolution has in hand.
-Index tiles_to_convolve(const ConvShape& shape) { return tiles_within(shape, 288 << 10); }
-
-/// More at once here: each round reads and writes all of the expanded gradient.
-Index tiles_to_correlate(const ConvShape& shape) { return tiles_within(shape, 900 << 10); }
-
-/// Numbers between two positions: not a power of two, lest they compete for the same lines of a cache.
-Index spacing(Index tiles, Index channels) { return tiles * channels + 16; }
-
 /// Reads windows of `side`×`side` pixels of all parts and writes their transforms to [positions, tile, channels].
 template <int side, class S, class T, class Axis>
 void read(const ConvShape& shape, const Part<const S>* parts, Index channels, Index begin, Index count, int border, T* to,
@@ -277,8 +260,8 @@ void write_outputs(const ConvShape& shape, const T* from, Index position, Index 
 template <class S, class T>
 void convolve_tiles(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin,
                     Index end, T* scratch) {
-    const Index most = tiles_to_convolve(shape);
-    const Index input = spacing(most, shape.in), output = spacing(most, shape.out);
+    const Index most = shape.tiles_at_once();
+    const Index input = ConvShape::spacing(most, shape.in), output = ConvShape::spacing(most, shape.out);
     T* products = scratch + Winograd::positions * input;
     for (Index first = begin; first < end; first += most) {
         const Index count = end - first < most ? end - first : most;
@@ -293,8 +276,8 @@ void convolve_tiles(const ConvShape& shape, const Part<const S>* x, const T* exp
 template <class S, class T>
 void correlate_tiles(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin,
                      Index end, T* scratch) {
-    const Index most = tiles_to_correlate(shape);
-    const Index input = spacing(most, shape.in), output = spacing(most, shape.out);
+    const Index most = shape.tiles_to_correlate();
+    const Index input = ConvShape::spacing(most, shape.in), output = ConvShape::spacing(most, shape.out);
     T* gradients = scratch + Winograd::positions * input;
     for (Index first = begin; first < end; first += most) {
         const Index count = end - first < most ? end - first : most;
@@ -307,9 +290,6 @@ void correlate_tiles(const ConvShape& shape, const Part<const S>* x, const Part<
 }
 
 // ---- Kernel 1: a matrix product per batch of pixels ------------------------------------------------------------------
-
-/// Pixels that are multiplied at once, so that they stay in the first cache where they have to be converted.
-constexpr Index pixels_at_once = 96;
 
 /// `count` pixels of a part as T: in place, or converted to `scratch`.
 template <class T>
@@ -341,9 +321,9 @@ void stored(const T* scratch, Index numbers, BFloat16* pixels) {
 template <class S, class T>
 void convolve_pixels(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin,
                      Index end, T* scratch) {
-    T* products = scratch + pixels_at_once * shape.in;
-    for (Index first = begin; first < end; first += pixels_at_once) {
-        const Index count = end - first < pixels_at_once ? end - first : pixels_at_once;
+    T* products = scratch + ConvShape::pixels_at_once * shape.in;
+    for (Index first = begin; first < end; first += ConvShape::pixels_at_once) {
+        const Index count = end - first < ConvShape::pixels_at_once ? end - first : ConvShape::pixels_at_once;
         const Part<S>* to = y;
         for (Index column = 0; column < shape.out; column += to->channels, ++to) {
             T* target = to_compute(to->data + first * to->channels, products);
@@ -361,9 +341,9 @@ void convolve_pixels(const ConvShape& shape, const Part<const S>* x, const T* ex
 template <class S, class T>
 void correlate_pixels(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin,
                       Index end, T* scratch) {
-    T* gradients = scratch + pixels_at_once * shape.in;
-    for (Index first = begin; first < end; first += pixels_at_once) {
-        const Index count = end - first < pixels_at_once ? end - first : pixels_at_once;
+    T* gradients = scratch + ConvShape::pixels_at_once * shape.in;
+    for (Index first = begin; first < end; first += ConvShape::pixels_at_once) {
+        const Index count = end - first < ConvShape::pixels_at_once ? end - first : ConvShape::pixels_at_once;
         const Part<const S>* from = x;
         for (Index row = 0; row < shape.in; row += from->channels, ++from) {
             const T* source = as_computed(from->data + first * from->channels, count * from->channels, scratch);
@@ -416,21 +396,6 @@ void collapse_rows(const ConvShape& shape, const T* expanded, Index channels, T*
 }
 
 }  // namespace
-
-Index ConvShape::tiles() const {
-    const Index side = kernel == 3 ? Winograd::out : 1;
-    return batch * ((height + side - 1) / side) * ((width + side - 1) / side);
-}
-
-Index ConvShape::tiles_at_once() const { return kernel == 3 ? tiles_to_convolve(*this) : 5 * pixels_at_once; }
-
-Index ConvShape::positions() const { return kernel == 3 ? Winograd::positions : 1; }
-
-Index ConvShape::scratch() const {
-    if (kernel == 1) return pixels_at_once * (in + out);
-    const Index tiles = tiles_to_correlate(*this);
-    return Winograd::positions * (spacing(tiles, in) + spacing(tiles, out));
-}
 
 template <class T>
 void expand(const ConvShape& shape, const T* weights, Index channels, bool adjoint, Index column, T* expanded) {
@@ -487,4 +452,4 @@ SUPERNAUT_IMAGES(float, float)
 SUPERNAUT_IMAGES(double, double)
 SUPERNAUT_IMAGES(BFloat16, float)
 
-}  // namespace supernaut
+}  // namespace supernaut::SUPERNAUT_LEVEL

@@ -16,23 +16,37 @@ struct Part {
     Index channels;  // a multiple of 8
 };
 
+/// Sides of a square of outputs that is computed together, of the window of inputs that it needs, and the products of a tile.
+struct Tile {
+    static constexpr int out = 4, in = 6, positions = 36, border = 1;
+};
+
 /// Sizes of a convolution, and how its work is cut.
 struct ConvShape {
     Index batch, height, width;
     Index in, out;  // channels
     Index kernel;  // 1 or 3
 
+    /// With kernel 1, pixels that are multiplied at once, so that they stay in the first cache where they are converted.
+    static constexpr Index pixels_at_once = 96;
+    /// Numbers between two positions: not a power of two, lest they compete for the same lines of a cache.
+    static Index spacing(Index tiles, Index channels);
+
     /// Pieces of work that don't depend on each other.
     Index tiles() const;
     /// Products per tile, for one input and one output channel.
     Index positions() const;
-    /// Tiles that `convolve` does together.
+    /// Tiles that `convolve` does together: what it has in hand stays in the second cache.
     Index tiles_at_once() const;
+    /// Tiles that `correlate` does together: more, since each round reads and writes all of the expanded gradient.
+    Index tiles_to_correlate() const;
     /// Numbers in the expanded weights.
     Index expanded() const { return positions() * in * out; }
     /// Numbers that `convolve` and `correlate` need as scratch, per thread.
     Index scratch() const;
 };
+
+namespace SUPERNAUT_LEVEL {
 
 /// Expands weights [out, in, kernel, kernel] for `convolve` into columns `column…` of [positions, shape.in, shape.out];
 /// with `adjoint`, for the gradient of the input: weights [in, out, kernel, kernel], mirrored, into rows `column…`.
@@ -53,4 +67,5 @@ void correlate(const ConvShape& shape, const Part<const S>* x, const Part<const 
 template <class T>
 void collapse(const ConvShape& shape, const T* expanded, Index column, Index channels, T* weights);
 
+}  // namespace SUPERNAUT_LEVEL
 }  // namespace supernaut

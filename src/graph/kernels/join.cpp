@@ -1,6 +1,6 @@
 #include "join.h"
 
-namespace supernaut {
+namespace supernaut::SUPERNAUT_LEVEL {
 namespace {
 
 template <class T>
@@ -97,12 +97,13 @@ bool pool_row(const JoinShape& shape, const Image* images, Index count, Index fr
 }  // namespace
 
 template <class S, class T>
-void moments(const JoinShape& shape, const S* x, Index begin, Index end, double* sums, double* squares) {
+void moments(const JoinShape& shape, const S* x, const T* pivot, Index begin, Index end, double* sums, double* squares) {
     const Index pixels = shape.height * shape.width, channels = shape.channels;
     for (Index image = begin; image < end; ++image) {
         for (Index channel = 0; channel < channels; channel += Simd<T>::lanes) {
             const S* from = x + image * pixels * channels + channel;
-            const auto values = [=](Index pixel) { return Simd<T>::load(from + pixel * channels); };
+            const Vec<T> less = Simd<T>::load(pivot + channel);
+            const auto values = [=](Index pixel) { return Simd<T>::load(from + pixel * channels) - less; };
             const auto itself = [](Index, Vec<T> value) { return value; };
             add_sums<T>(pixels, values, itself, sums + image * channels + channel, squares + image * channels + channel);
         }
@@ -179,7 +180,7 @@ void norm_gradient(const JoinShape& shape, const S* gradient, const S* data, con
 }
 
 #define SUPERNAUT_JOIN(S, T)                                                                                              \
-    template void moments<S, T>(const JoinShape&, const S*, Index, Index, double*, double*);                              \
+    template void moments<S, T>(const JoinShape&, const S*, const T*, Index, Index, double*, double*);                    \
     template void join(const JoinShape&, const Term<S, T>*, Index, S*, S*, Index, Index, T*);                             \
     template void join_gradient(const JoinShape&, const Reader<S>*, Index, const S*, S*, double*, const Normed<S, T>*,    \
                                 Index, Index, Index, T*);                                                                 \
@@ -188,4 +189,4 @@ SUPERNAUT_JOIN(float, float)
 SUPERNAUT_JOIN(double, double)
 SUPERNAUT_JOIN(BFloat16, float)
 
-}  // namespace supernaut
+}  // namespace supernaut::SUPERNAUT_LEVEL

@@ -31,15 +31,6 @@ struct Term {
     Form form;
 };
 
-/// Sums and sums of squares by channel, of each image by itself: [batch, channels] each.
-template <class S, class T>
-void moments(const JoinShape& shape, const S* x, Index begin, Index end, double* sums, double* squares);
-
-/// Images `begin…end` of the sum of the terms, and of its ReLU; either may be null.
-template <class S, class T>
-void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
-          T* scratch);
-
 /// The gradient of a value that was read in some form.
 template <class S>
 struct Reader {
@@ -55,6 +46,18 @@ struct Normed {
     double* products;  // [batch, channels]: sum over pixels of gradient · (data − mean)
 };
 
+namespace SUPERNAUT_LEVEL {
+
+/// Sums by channel of x − pivot and of its square, of each image by itself: [batch, channels] each. A pivot [channels] near
+/// the mean keeps the digits of a variance that is small beside it.
+template <class S, class T>
+void moments(const JoinShape& shape, const S* x, const T* pivot, Index begin, Index end, double* sums, double* squares);
+
+/// Images `begin…end` of the sum of the terms, and of its ReLU; either may be null.
+template <class S, class T>
+void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
+          T* scratch);
+
 /// Images `begin…end` of the gradient of the sum, given those of its readers; `sums` [batch, channels] are its sums.
 template <class S, class T>
 void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count, const S* positive, S* gradient,
@@ -65,4 +68,5 @@ template <class S, class T>
 void norm_gradient(const JoinShape& shape, const S* gradient, const S* data, const T* a, const T* b, const T* c, S* result,
                    Index begin, Index end);
 
+}  // namespace SUPERNAUT_LEVEL
 }  // namespace supernaut

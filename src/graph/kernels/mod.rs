@@ -184,6 +184,72 @@ pub(crate) fn sgd(
     });
 }
 
+/// See [`Process::reproducible`](super::Process).
+pub(super) fn set_reproducible(yes: bool) {
+    // SAFETY: sets four flags of libtorch.
+    unsafe { supernaut_reproducible(yes) }
+}
+
+/// The launches that `work` made on a CUDA device, to be made again as one.
+pub(super) struct CudaGraph(*mut c_void);
+
+#[cfg(has_cuda)]
+impl CudaGraph {
+    /// Whether this build can record.
+    pub(super) const IS_THERE: bool = true;
+
+    /// Records what `work` launches on CUDA device `device`. Nothing runs yet.
+    pub(super) fn record(device: usize, work: impl FnOnce()) -> Self {
+        let mut recording = std::ptr::null_mut();
+        // SAFETY: `recording` has room for the pointer, which `CudaGraph` owns.
+        check(unsafe { supernaut_graph_begin(device as i32, &mut recording) });
+        let graph = Self(recording);
+        work();
+        // SAFETY: begun just now, on this thread.
+        check(unsafe { supernaut_graph_end(graph.0) });
+        graph
+    }
+
+    /// Launches all of it.
+    pub(super) fn replay(&self) {
+        // SAFETY: a whole recording.
+        check(unsafe { supernaut_graph_replay(self.0) });
+    }
+}
+
+#[cfg(has_cuda)]
+impl Drop for CudaGraph {
+    fn drop(&mut self) {
+        // SAFETY: made by `record`, freed once.
+        unsafe { supernaut_graph_free(self.0) }
+    }
+}
+
+#[cfg(not(has_cuda))]
+impl CudaGraph {
+    /// Whether this build can record.
+    pub(super) const IS_THERE: bool = false;
+
+    /// Never called: see [`IS_THERE`](Self::IS_THERE).
+    pub(super) fn record(_: usize, _: impl FnOnce()) -> Self {
+        unreachable!("this build has no CUDA")
+    }
+
+    /// Never called.
+    pub(super) fn replay(&self) {
+        unreachable!("this build has no CUDA: {:?}", self.0)
+    }
+}
+
+// In cuda.cpp.
+#[cfg(has_cuda)]
+unsafe extern "C" {
+    fn supernaut_graph_begin(device: i32, recording: *mut *mut c_void) -> *mut c_char;
+    fn supernaut_graph_end(recording: *mut c_void) -> *mut c_char;
+    fn supernaut_graph_replay(recording: *mut c_void) -> *mut c_char;
+    fn supernaut_graph_free(recording: *mut c_void);
+}
+
 #[repr(C)]
 struct RawTerm {
     tensor: *const c_void,
@@ -215,6 +281,7 @@ unsafe extern "C" {
         results: *mut *mut c_void,
     ) -> *mut c_char;
     fn supernaut_join(settings: *const RawSettings, results: *mut *mut c_void) -> *mut c_char;
+    fn supernaut_reproducible(yes: bool);
     fn supernaut_sgd(
         weights: *const c_void,
         momentum: *const c_void,
@@ -248,4 +315,25 @@ fn check(message: *mut c_char) {
         text
     };
     panic!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::channels_last;
+
+    #[test]
+    fn a_small_deviation_beside_a_great_mean_keeps_its_digits() {
+        let noise = (Tensor::arange(4 * 16 * 9 * 9, (Kind::Float, Device::Cpu)) * 12.9898).sin();
+        let image = channels_last(&(noise.view([4, 16, 9, 9]) + 1000.0));
+        let norm = Some(Norm { affine: None, running: None });
+        let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
+        let found = &join(&[Summand { image: &image, form: Form::Plain, norm }], &settings, &[Form::Plain])[0];
+        let exact = image.to_kind(Kind::Double);
+        let axes: &[i64] = &[0, 2, 3];
+        let centred = &exact - exact.mean_dim(axes, true, Kind::Double);
+        let wanted = &centred / (centred.square().mean_dim(axes, true, Kind::Double) + 1e-5).sqrt();
+        let gap = (found - wanted).abs().max().double_value(&[]);
+        assert!(gap < 2e-3, "{gap}"); // 1000 has 5 more bits before the point than fp32 can spare
+    }
 }

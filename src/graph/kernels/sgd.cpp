@@ -1,6 +1,6 @@
 #include "sgd.h"
 
-namespace supernaut {
+namespace supernaut::SUPERNAUT_LEVEL {
 namespace {
 
 float moved(const Update& constants, float weight, float* momentum, float gradient) {
@@ -36,4 +36,4 @@ double squares(const float* values, Index count) {
     return sum;
 }
 
-}  // namespace supernaut
+}  // namespace supernaut::SUPERNAUT_LEVEL

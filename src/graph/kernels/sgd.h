@@ -12,10 +12,13 @@ struct Update {
     bool nesterov;
 };
 
+namespace SUPERNAUT_LEVEL {
+
 /// Updates `count` weights; `gradient` may be null, for zeros.
 void update(const Update& constants, float* weights, float* momentum, const float* gradient, Index count);
 
 /// Sum of squares.
 double squares(const float* values, Index count);
 
+}  // namespace SUPERNAUT_LEVEL
 }  // namespace supernaut

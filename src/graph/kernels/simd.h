@@ -1,13 +1,22 @@
 // Vectors of 32 bytes and the number types that are stored in them.
 //
-// The vector extensions of GCC need no intrinsics: the same lines become AVX2 or NEON, by the flags that a file is compiled
-// with. Nothing here comes from the standard library, whose inline functions must not be compiled with these flags: the
-// linker might pick them for the whole program.
+// The vector extensions of GCC need no intrinsics: the same lines become AVX2, AVX-512 or NEON, by the flags that a file is
+// compiled with. It is compiled once per level of instructions, each in a namespace of its own: see level.h. Nothing here
+// comes from the standard library, whose inline functions must not be compiled with these flags: the linker might pick them
+// for the whole program.
 
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+/// The level of instructions that a file is compiled for.
+#ifndef SUPERNAUT_LEVEL
+#define SUPERNAUT_LEVEL base
+#endif
 
 namespace supernaut {
 
@@ -17,6 +26,8 @@ using Index = std::int64_t;
 struct BFloat16 {
     std::uint16_t bits;
 };
+
+namespace SUPERNAUT_LEVEL {
 
 /// `lanes` numbers of type T, which is float or double.
 template <class T>
@@ -42,17 +53,24 @@ struct Simd {
 
     /// Rounds to the nearest, ties to even.
     static void store(BFloat16* to, Vector value) {
+#ifdef __AVX512BF16__
+        static_assert(sizeof(T) == sizeof(float));
+        const __m128bh half = _mm256_cvtneps_pbh(__m256(value));
+#else
         typedef std::uint16_t Half __attribute__((vector_size(16)));
         typedef std::uint32_t Word __attribute__((vector_size(32)));
         Word word = Word(value);
         word += 0x7fff + ((word >> 16) & 1);
-        Half half = __builtin_convertvector(word >> 16, Half);
+        const Half half = __builtin_convertvector(word >> 16, Half);
+#endif
         std::memcpy(to, &half, sizeof half);
     }
 
     // Less zero, not plus: −0 + 0 is 0, so that a compiler would have to add.
     static Vector all(T value) { return value - Vector{}; }
 };
+
+}  // namespace SUPERNAUT_LEVEL
 
 /// The type that numbers stored as S are computed in.
 template <class S>

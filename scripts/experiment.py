@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Repeats the small experiment of docs/results.md: which methods rank architectures rightly?
+
+    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--only NAME ...]
+
+Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
+every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
+stopped at any time and started again with the same command. The figures of all finished runs are in FOLDER/runs.json, and
+`--summary` prints their means and 95 % intervals over the seeds (Student's t). CIFAR10 is the folder of the binary format;
+the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple
+
+PROGRAM = Path(__file__).resolve().parent.parent / "target" / "release" / "supernaut"
+# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom.
+QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+RECIPE = """\
+name = "{name}"
+seed = {seed}
+threads = 1
+validation = 25000
+
+[data]
+kind = "cifar10"
+size = 16
+
+[space]
+kind = "nb201"
+channels = 16
+cells = 1
+{split}
+[train]
+epochs = {epochs}
+batch = 64
+rate = 0.025
+schedule = {schedule}
+sampler = {{ kind = "{sampler}" }}
+momentum_separation = {separation}
+clip = {clip}
+grad_reset = "{grad_reset}"
+augment = {{ crop = 2, flip = true }}
+
+[search]
+images = 5000
+batch = 250
+"""
+
+# As the paper's code has it: a supernet from scratch for each operation of the first edge.
+SPLIT = """
+[[split]]
+by = { kind = "exhaustive", genes = ["1<-0"] }
+epochs = 0
+inherit = "nothing"
+"""
+
+COSINE = '{ kind = "cosine" }'
+CALR = '{ kind = "complexity" }'
+
+
+class Run(NamedTuple):
+    """One supernet."""
+
+    method: str
+    """`spos`, `fairnas` or `fsnas`."""
+    calr: bool
+    separation: bool
+    grad_reset: str
+    epochs: int
+    seed: int
+
+    @property
+    def setting(self) -> str:
+        """All but the seed."""
+        parts = {(False, False): "plain", (True, False): "calr", (False, True): "ms", (True, True): "both"}
+        return f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"{self.setting}-seed{self.seed}"
+
+    def recipe(self) -> str:
+        """Its recipe, in TOML."""
+        return RECIPE.format(
+            name=self.name,
+            seed=self.seed,
+            epochs=self.epochs,
+            schedule=CALR if self.calr else COSINE,
+            split=SPLIT if self.method == "fsnas" else "",
+            sampler="fair" if self.method == "fairnas" else "uniform",
+            separation=str(self.separation).lower(),
+            clip=0.0 if self.method == "fairnas" else 5.0,  # as the paper's code has it
+            grad_reset=self.grad_reset,
+        )
+
+
+def plan(seeds: int) -> Iterator[Run]:
+    """All runs, seed by seed, so that an experiment that is stopped early has something of everything."""
+    switches = (False, True)
+    for seed in range(seeds):
+        for reset, calr, separation in itertools.product(("zero", "none"), switches, switches):
+            yield Run("spos", calr, separation, reset, 40, seed)
+        for method, both in itertools.product(("fairnas", "fsnas"), switches):
+            yield Run(method, both, both, "zero", 40, seed)
+    for seed, both in itertools.product(range(seeds), switches):
+        yield Run("spos", both, both, "zero", 250, seed)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a file that is whole or not there."""
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text)
+    aside.rename(path)
+
+
+def execute(run: Run, arguments: argparse.Namespace) -> None:
+    """Trains and ranks, unless that was done."""
+    folder = arguments.out / run.name
+    ranking = folder / "ranking.json"
+    if ranking.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = folder / "recipe.toml"
+    write(recipe, run.recipe())
+    supernet = folder / ("forest.json" if run.method == "fsnas" else "supernet.safetensors")
+    train = [PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder]
+    rank = [PROGRAM, "rank", "--score", supernet, "--data", arguments.data]
+    rank += ["--truth", arguments.truth, "--list", arguments.list, "--json", ranking]
+    with open(folder / "log.txt", "a") as log:
+        for command in (train, rank):
+            done = subprocess.run([str(part) for part in command], stdout=log, stderr=subprocess.STDOUT)
+            if done.returncode != 0:
+                sys.exit(f"experiment.py: {run.name} ended with status {done.returncode}, see {folder / 'log.txt'}")
+    print(f"{run.name}: done", flush=True)
+
+
+def figures(run: Run, folder: Path) -> Dict[str, float]:
+    """What is reported of a finished run."""
+    found = json.loads((folder / run.name / "ranking.json").read_text())
+    seconds = json.loads((folder / run.name / "seconds.json").read_text())
+    return {"found": found, "seconds": seconds["train"]}
+
+
+def interval(values: List[float]) -> str:
+    """Mean and half the width of its 95 % interval."""
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    half = QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
+    return f"{statistics.mean(values):.3f} ± {half:.3f}"
+
+
+def main() -> None:
+    """Runs what is left of the experiment."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, type=Path, help="folder of CIFAR-10 in its binary format")
+    parser.add_argument("--truth", required=True, type=Path, help="CSV file with the true accuracies")
+    parser.add_argument("--list", required=True, type=Path, help="architectures to rank, one a line")
+    parser.add_argument("--out", required=True, type=Path, help="folder for everything")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
+    parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
+    arguments = parser.parse_args()
+    runs = [run for run in plan(arguments.seeds) if not arguments.only or run.name.startswith(tuple(arguments.only))]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        for done in [pool.submit(execute, run, arguments) for run in runs]:
+            done.result()
+
+
+if __name__ == "__main__":
+    main()
