@@ -15,7 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("optimizer", &["graph"]),
     ("schedule", &["arch"]),
     ("sampler", &["arch", "state"]),
-    ("loss", &["arch", "graph", "state"]),
+    ("loss", &["arch", "graph", "rank", "state"]),
     ("partition", &["arch"]),
     ("search", &["arch"]),
     ("graph", &["arch", "hash"]),

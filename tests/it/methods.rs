@@ -1,0 +1,139 @@
+//! Methods as compositions: each goes on to the same bytes, does what its paper says, and refuses what doesn't go together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use supernaut::Result;
+use supernaut::graph::{Device, Plan, Precision, Run, Statistics};
+use supernaut::run::images::{Lessons, RunData};
+use supernaut::run::job::Job;
+use supernaut::run::model::Model;
+use supernaut::run::recipe::Recipe;
+use supernaut::run::trainer::Trainer;
+
+use crate::common::dataset;
+
+/// A small run: `train` is what the [train] table holds beside its sizes.
+fn recipe(train: &str) -> Arc<Recipe> {
+    bare(&format!("batch = 8\nepochs = 2\naugment = {{ crop = 1, flip = true }}\n{train}"))
+}
+
+/// The same with all of the [train] table given.
+fn bare(train: &str) -> Arc<Recipe> {
+    let head = "seed = 5\nthreads = 1\nvalidation = 16\nspace = { kind = \"nb201\", channels = 2, cells = 1 }\n[train]\n";
+    Arc::new(Recipe::from_toml(&format!("{head}{train}")).unwrap())
+}
+
+fn lessons(recipe: &Recipe) -> Lessons {
+    RunData::new(recipe, &dataset(80, 16, 8)).unwrap().lessons()
+}
+
+fn trainer(recipe: &Arc<Recipe>) -> Result<Trainer> {
+    let task = RunData::new(recipe, &dataset(80, 16, 8)).unwrap().task;
+    let model = Model::supernet(recipe.space.clone(), task, recipe.seed, Device::Cpu).unwrap();
+    Trainer::new(recipe.clone(), model, lessons(recipe))
+}
+
+fn finish(mut trainer: Trainer, path: &Path) -> Vec<u8> {
+    while trainer.advance().unwrap().is_some() {}
+    trainer.save(path).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+/// A run that is stopped in the middle ends with the bytes of one that isn't.
+fn check_resume(train: &str) {
+    let (recipe, folder) = (recipe(train), tempfile::tempdir().unwrap());
+    let path = folder.path().join("net");
+    let whole = finish(trainer(&recipe).unwrap(), &path);
+    for stop in [3, 11] {
+        let mut part = trainer(&recipe).unwrap();
+        (0..stop).for_each(|_| _ = part.advance().unwrap());
+        part.save(&path).unwrap();
+        let resumed = Trainer::resume(recipe.clone(), lessons(&recipe), &path).unwrap();
+        assert!(finish(resumed, &path) == whole, "{train} stopped at step {stop}");
+    }
+}
+
+fn refused(train: &str) -> String {
+    trainer(&recipe(train)).err().unwrap_or_else(|| panic!("{train} must be refused")).to_string()
+}
+
+/// With and without CaLR and momentum separation.
+const COMBINATIONS: [&str; 4] = [
+    "momentum_separation = false\nschedule = { kind = \"cosine\" }\n",
+    "momentum_separation = true\nschedule = { kind = \"cosine\" }\n",
+    "momentum_separation = false\nschedule = { kind = \"complexity\" }\n",
+    "momentum_separation = true\nschedule = { kind = \"complexity\" }\n",
+];
+
+/// Two landmarks.
+const ORDER: [&str; 2] = [
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
+];
+
+fn landmarks([worse, better]: [&str; 2]) -> String {
+    format!("{{ kind = \"landmark\", on = \"train\", archs = [\"{worse}\", \"{better}\"] }}")
+}
+
+/// Loss of an architecture on all training images at once.
+fn loss(trainer: &Trainer, recipe: &Recipe, arch: &str) -> f64 {
+    let (model, images) = (trainer.model(), lessons(recipe).train);
+    let (pixels, labels) = images.slice(0, images.len());
+    let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+    let plan = Plan::new(model.graph(), &model.parse(arch).unwrap());
+    tch::no_grad(|| plan.run(&model.network, &run, &pixels).cross_entropy_for_logits(&labels)).double_value(&[])
+}
+
+#[test]
+fn landmarks_alone_turn_a_wrong_order_round_and_then_rest() {
+    let plain = "momentum = 0.0\nnesterov = false\nweight_decay = 0.0\nmomentum_separation = false\nbatch = 64\nepochs = 60\n";
+    let run = |order| {
+        let train = format!("{plain}rate = 0.05\nschedule = {{ kind = \"linear\" }}\naugment = {{ crop = 0 }}\n");
+        let recipe = bare(&format!("{train}loss = [{}]", landmarks(order)));
+        let mut trainer = trainer(&recipe).unwrap();
+        let gap = |trainer: &Trainer| loss(trainer, &recipe, order[1]) - loss(trainer, &recipe, order[0]);
+        let (before, mut last) = (gap(&trainer), f64::NAN);
+        while let Some(event) = trainer.advance().unwrap() {
+            last = event.loss.unwrap();
+        }
+        (before, gap(&trainer), last)
+    };
+    let orders = [ORDER, [ORDER[1], ORDER[0]]].map(run);
+    let wrong = orders.iter().find(|(before, ..)| *before > 0.0).expect("one of the two orders is wrong at first");
+    assert!(wrong.1 <= 0.0 && wrong.2 == 0.0, "{orders:?}");
+    let right = orders.iter().find(|(before, ..)| *before <= 0.0).expect("and the other is right");
+    assert_eq!((right.0, right.2), (right.1, 0.0), "nothing moves: {orders:?}");
+}
+
+#[test]
+fn landmarks_go_on_to_the_same_bytes_and_join_every_momentum_group() {
+    for combination in COMBINATIONS {
+        let own = landmarks(ORDER).replace("on = \"train\"", "on = \"validation\"");
+        check_resume(&format!("{combination}loss = [{{ kind = \"task\" }}, {own}]"));
+    }
+}
+
+#[test]
+fn landmarks_that_say_nothing_are_refused() {
+    let message = refused("loss = [{ kind = \"landmark\" }]");
+    assert!(message.starts_with("loss.landmark: found 0 landmarks, wanted at least 2"), "{message}");
+    let message = refused(&format!("loss = [{}]", landmarks([ORDER[0]; 2])));
+    assert!(message.starts_with("loss.landmark: found |nor_conv_3x3~0|") && message.ends_with("each landmark once"), "{message}");
+    let message = refused("loss = [{ kind = \"landmark\", archs = [\"|a|\", \"|b|\"] }]");
+    assert!(message.starts_with("arch: found \"|a|\""), "{message}");
+}
+
+#[test]
+fn the_landmarks_of_the_recipe_are_in_their_true_order() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = root.join("../shared/data/nb201/nb201-cifar10.csv.gz");
+    if !table.is_file() {
+        return eprintln!("skipped: {} is not there", table.display());
+    }
+    let truth = supernaut::rank::Truth::read(table).unwrap();
+    let recipe = Recipe::read(&root.join("recipes/nb201-landmark.toml")).unwrap();
+    let supernaut::loss::LossConfig::Landmark(landmark) = &recipe.train.loss[1] else { panic!("it has landmarks") };
+    let accuracies: Vec<f64> = landmark.archs.iter().map(|arch| truth.get(arch, "cifar10_test").unwrap()).collect();
+    assert!(accuracies.len() > 2 && accuracies.is_sorted(), "{accuracies:?}");
+}
