@@ -111,6 +111,8 @@ macro_rules! losses {
 losses! {
     /// The cross entropy of every path.
     "task" => task::Task,
+    /// To answer as a teacher within the supernet does.
+    "distil" => distil::Distil,
     /// Architectures whose order is known (landmark regularisation).
     "landmark" => landmark::Landmark,
 }

@@ -117,6 +117,10 @@ samplers! {
     "uniform" => uniform::Uniform,
     /// Every option of every gene once a step (FairNAS).
     "fair" => fair::Fair,
+    /// The largest and the smallest path around those of another sampler.
+    "sandwich" => sandwich::Sandwich,
+    /// The best paths of each bucket of costs, more and more (PSS).
+    "prioritised" => prioritised::Prioritised,
 }
 
 impl Default for SamplerConfig {

@@ -137,3 +137,28 @@ fn the_landmarks_of_the_recipe_are_in_their_true_order() {
     let accuracies: Vec<f64> = landmark.archs.iter().map(|arch| truth.get(arch, "cifar10_test").unwrap()).collect();
     assert!(accuracies.len() > 2 && accuracies.is_sorted(), "{accuracies:?}");
 }
+
+const POOLS: &str = "sampler = { kind = \"sandwich\", inner = { kind = \"prioritised\", size = 3, draws = 500, chance = [0.5, 0.5], \
+                     buckets = [{ metric = \"params\", from = 0.0, to = 20000.0, step = 2000.0 }] } }\n\
+                     loss = [{ kind = \"task\", of = \"largest\" }, { kind = \"distil\" }]\n";
+
+#[test]
+fn pools_go_on_to_the_same_bytes() {
+    COMBINATIONS.iter().for_each(|combination| check_resume(&format!("{combination}{POOLS}")));
+}
+
+#[test]
+fn a_sandwich_learns_labels_at_the_top_and_answers_below() {
+    let recipe = recipe(&format!("{}{POOLS}", COMBINATIONS[0]));
+    let mut trainer = trainer(&recipe).unwrap();
+    let event = trainer.advance().unwrap().unwrap();
+    let archs: Vec<String> = event.arch.unwrap().split(',').map(str::to_owned).collect();
+    assert_eq!((archs.len(), archs[0].as_str()), (3, ORDER[0]), "all 3×3 is the largest");
+    assert_eq!(archs[2], "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", "the smallest that reads the image");
+    let state = &trainer.saved().states["sampler"];
+    let pools: Vec<Vec<(Vec<usize>, f64)>> = state.read().unwrap();
+    let entries: Vec<&(Vec<usize>, f64)> = pools.iter().flatten().collect();
+    assert_eq!(entries.len(), 1, "one path a step is scored");
+    assert_eq!(recipe.space.parse(&archs[1]).unwrap().options(), entries[0].0);
+    assert!((-6.0..0.0).contains(&entries[0].1), "minus a cross entropy: {entries:?}");
+}
