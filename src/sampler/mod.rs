@@ -121,6 +121,8 @@ samplers! {
     "sandwich" => sandwich::Sandwich,
     /// The best paths of each bucket of costs, more and more (PSS).
     "prioritised" => prioritised::Prioritised,
+    /// Bins of costs that still have much to learn, by a generator that learns to hit them (ShiftNAS).
+    "shift" => shift::Shift,
 }
 
 impl Default for SamplerConfig {

@@ -162,3 +162,26 @@ fn a_sandwich_learns_labels_at_the_top_and_answers_below() {
     assert_eq!(recipe.space.parse(&archs[1]).unwrap().options(), entries[0].0);
     assert!((-6.0..0.0).contains(&entries[0].1), "minus a cross entropy: {entries:?}");
 }
+
+const SHIFT: &str = "sampler = { kind = \"shift\", metric = \"params\", bins = 4, warm_up = 1, every = 3, hidden = 8 }\n";
+
+#[test]
+fn shifted_shares_go_on_to_the_same_bytes() {
+    COMBINATIONS.iter().for_each(|combination| check_resume(&format!("{combination}{SHIFT}")));
+}
+
+#[test]
+fn shares_move_after_the_warm_up_and_a_path_of_each_cost_is_picked() {
+    let recipe = recipe(&format!("{}{SHIFT}", COMBINATIONS[0]));
+    let mut trainer = trainer(&recipe).unwrap();
+    let shares = |trainer: &Trainer| trainer.saved().states["sampler"].values[0].clone();
+    let logit = |shares: &serde_json::Value, bin: usize| shares[bin]["logit"].as_f64().unwrap();
+    (0..9).for_each(|_| _ = trainer.advance().unwrap()); // an epoch has 8 steps, the next move comes with step 9
+    assert!((0..4).all(|bin| logit(&shares(&trainer), bin) == 0.0));
+    trainer.advance().unwrap();
+    let moved = shares(&trainer);
+    assert!((0..4).any(|bin| logit(&moved, bin) > 0.0) && (0..4).any(|bin| logit(&moved, bin) < 0.0), "{moved}");
+    let picks = trainer.result().unwrap()["picks"].clone();
+    let picks: Vec<&str> = picks.as_array().unwrap().iter().map(|pick| pick.as_str().unwrap()).collect();
+    assert!(picks.len() == 4 && picks.iter().all(|pick| recipe.space.parse(pick).is_ok()), "{picks:?}");
+}
