@@ -115,4 +115,8 @@ losses! {
     "distil" => distil::Distil,
     /// Architectures whose order is known (landmark regularisation).
     "landmark" => landmark::Landmark,
+    /// To see in an image what another path sees in it, without labels (Π-NAS).
+    "cross_path" => cross_path::CrossPath,
+    /// To classify what paths see, without changing what they see.
+    "probe" => probe::Probe,
 }

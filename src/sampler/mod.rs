@@ -117,6 +117,8 @@ samplers! {
     "uniform" => uniform::Uniform,
     /// Every option of every gene once a step (FairNAS).
     "fair" => fair::Fair,
+    /// Two paths that have nothing in common (Π-NAS).
+    "disjoint" => disjoint::Disjoint,
     /// The largest and the smallest path around those of another sampler.
     "sandwich" => sandwich::Sandwich,
     /// The best paths of each bucket of costs, more and more (PSS).
@@ -167,6 +169,29 @@ mod tests {
 
         pub fn ask(&self, split: Option<usize>, step: u64) -> Ask<'_> {
             Ask { genes: &self.genes, region: &self.region, split, seed: 7, step }
+        }
+    }
+
+    #[test]
+    fn every_sampler_stays_within_the_region() {
+        let mut toy = toy(&[3; 4]);
+        toy.region = toy.region.with(0, &[2]).unwrap().with(2, &[0, 1]).unwrap();
+        let buckets = r#"buckets = [{ metric = "params", from = 0, to = 8, step = 1 }], draws = 500"#;
+        let prioritised = format!(r#"kind = "prioritised", {buckets}"#);
+        let sandwich = format!(r#"kind = "sandwich", inner = {{ {prioritised} }}"#);
+        let shift = r#"kind = "shift", metric = "params", hidden = 4"#;
+        for kind in [r#"kind = "uniform""#, r#"kind = "fair""#, r#"kind = "disjoint""#, &prioritised, &sandwich, shift] {
+            let config: std::collections::BTreeMap<String, SamplerConfig> =
+                toml::from_str(&format!("sampler = {{ {kind} }}")).unwrap();
+            let scope = Scope { largest: Arch::new(&toy.genes, &[2, 2, 1, 2]).unwrap(), ..toy.scope(None) };
+            let scope = Scope { smallest: Arch::new(&toy.genes, &[2, 0, 0, 0]).unwrap(), ..scope };
+            let mut sampler = config["sampler"].build(&scope).unwrap();
+            for step in 0..100 {
+                let ask = toy.ask(None, step);
+                let paths = sampler.ask(&ask);
+                assert!(paths.iter().all(|path| toy.region.contains(path)), "{kind}: {paths:?}");
+                sampler.tell(&ask, &paths.iter().map(|path| Trial { arch: path.clone(), loss: 1.0 }).collect::<Vec<_>>());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use supernaut::Result;
 use supernaut::graph::{Device, Plan, Precision, Run, Statistics};
+use supernaut::run::checkpoint;
 use supernaut::run::images::{Lessons, RunData};
 use supernaut::run::job::Job;
 use supernaut::run::model::Model;
@@ -184,4 +185,74 @@ fn shares_move_after_the_warm_up_and_a_path_of_each_cost_is_picked() {
     let picks = trainer.result().unwrap()["picks"].clone();
     let picks: Vec<&str> = picks.as_array().unwrap().iter().map(|pick| pick.as_str().unwrap()).collect();
     assert!(picks.len() == 4 && picks.iter().all(|pick| recipe.space.parse(pick).is_ok()), "{picks:?}");
+}
+
+const CROSS: &str = "sampler = { kind = \"disjoint\" }\nloss = [{ kind = \"cross_path\", negatives = 20, hidden = 16, width = 8 }, \
+                     { kind = \"probe\" }]\n";
+
+#[test]
+fn a_mean_teacher_goes_on_to_the_same_bytes() {
+    [COMBINATIONS[0], COMBINATIONS[2]].iter().for_each(|combination| check_resume(&format!("{combination}{CROSS}")));
+}
+
+#[test]
+fn crossed_paths_have_no_momentum_group() {
+    let message = refused(&format!("momentum_separation = true\n{CROSS}"));
+    assert!(message.starts_with("train.momentum_separation: found true with the sampler \"disjoint\""), "{message}");
+    let alone = recipe(&CROSS.replace("disjoint", "uniform"));
+    let message = trainer(&alone).unwrap().advance().unwrap_err().to_string();
+    assert_eq!(message, "loss.cross_path: found 1 paths a step, wanted two: sampler = { kind = \"disjoint\" }");
+}
+
+/// The weights after one step of `train`, by the name of the weight, as far as they moved.
+fn moved(train: &str) -> Vec<String> {
+    let recipe = recipe(&format!("momentum_separation = false\nweight_decay = 0.0\n{train}"));
+    let mut trainer = trainer(&recipe).unwrap();
+    let flat = |trainer: &Trainer| Vec::<f32>::try_from(trainer.model().network.flat().copy()).unwrap();
+    let before = flat(&trainer);
+    trainer.advance().unwrap();
+    let after = flat(&trainer);
+    let slots = trainer.model().network.slots();
+    let moves = |range: &std::ops::Range<i64>| (range.start..range.end).any(|at| before[at as usize] != after[at as usize]);
+    slots.iter().filter(|slot| moves(&slot.range)).map(|slot| slot.name.clone()).collect()
+}
+
+#[test]
+fn labels_reach_the_classifier_alone() {
+    let probe = "sampler = { kind = \"disjoint\" }\nloss = [{ kind = \"probe\" }]\n";
+    assert_eq!(moved(probe), ["classifier.weight", "classifier.bias"]);
+    let crossed = moved(&CROSS.replace(", { kind = \"probe\" }", ""));
+    assert!(crossed.iter().any(|name| name == "stem.conv.weight"), "{crossed:?}");
+    assert!(crossed.iter().all(|name| !name.starts_with("classifier")), "{crossed:?}");
+}
+
+#[test]
+fn a_step_moves_the_neck_and_replaces_the_oldest_answers() {
+    let recipe = recipe(&format!("{}{CROSS}", COMBINATIONS[0]));
+    let mut trainer = trainer(&recipe).unwrap();
+    let state = |trainer: &Trainer| trainer.saved().states["loss.0"].clone();
+    let before = state(&trainer);
+    trainer.advance().unwrap();
+    let after = state(&trainer);
+    let differ = |name: &str| -> Vec<usize> {
+        let rows = [&before, &after].map(|state| &state.numbers[name]);
+        (0..rows[0].len()).filter(|&at| rows[0][at] != rows[1][at]).collect()
+    };
+    assert!(differ("neck").len() > 100, "of {}", before.numbers["neck"].len());
+    assert_eq!(differ("neck_of_teacher").len(), 0, "at first the teacher is where the student is");
+    let columns: std::collections::BTreeSet<usize> = differ("queue").into_iter().map(|at| at % 20).collect();
+    assert_eq!((columns.into_iter().collect::<Vec<_>>(), after.values), ((0..8).collect(), 8.into()));
+    trainer.advance().unwrap();
+    assert!(state(&trainer).numbers["neck_of_teacher"] != before.numbers["neck_of_teacher"], "then it follows");
+}
+
+#[test]
+fn what_a_part_remembers_must_fit_it() {
+    let (folder, recipe) = (tempfile::tempdir().unwrap(), recipe(&format!("{}{CROSS}", COMBINATIONS[0])));
+    let path = folder.path().join("net");
+    trainer(&recipe).unwrap().save(&path).unwrap();
+    let mut saved = checkpoint::load(&path, Device::Cpu).unwrap();
+    saved.states.get_mut("loss.0").unwrap().numbers.insert("queue".into(), vec![0.0; 3]);
+    let message = Trainer::go_on(recipe.clone(), lessons(&recipe), saved).err().unwrap().to_string();
+    assert_eq!(message, "checkpoint state `queue`: found 3 numbers, wanted 160");
 }
