@@ -124,6 +124,11 @@ impl Sgd {
         &self.touched
     }
 
+    /// Where the weights are.
+    pub fn device(&self) -> tch::Device {
+        self.weights.device()
+    }
+
     /// The momentum rows; `None` for a group that was never stepped.
     pub fn rows(&self) -> &[Option<Tensor>] {
         &self.rows

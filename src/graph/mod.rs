@@ -172,11 +172,17 @@ impl Graph {
     /// The architecture with the smallest `value`, found gene by gene until nothing improves. Exact where the value is
     /// a sum over the genes, as params and MACs are.
     pub fn least(&self, value: impl Fn(&Arch) -> f64) -> Arch {
-        let mut best = Arch::new(&self.genes, &vec![0; self.genes.len()]).expect("every gene has a first option");
+        self.least_within(&Region::whole(&self.genes), value)
+    }
+
+    /// The same among the architectures of `region`.
+    pub fn least_within(&self, region: &Region, value: impl Fn(&Arch) -> f64) -> Arch {
+        let first: Vec<usize> = (0..self.genes.len()).map(|gene| region.options(gene)[0]).collect();
+        let mut best = Arch::new(&self.genes, &first).expect("a region has options of the space");
         loop {
             let before = best.clone();
-            for (gene, Gene { options, .. }) in self.genes.iter().enumerate() {
-                let candidates = (0..options.len()).map(|option| best.with(gene, option));
+            for gene in 0..self.genes.len() {
+                let candidates = region.options(gene).iter().map(|&option| best.with(gene, option));
                 let measured = candidates.map(|arch| (value(&arch), arch));
                 best = measured.min_by(|a, b| a.0.total_cmp(&b.0)).expect("every gene has options").1;
             }

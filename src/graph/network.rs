@@ -100,6 +100,11 @@ impl Network {
         }
     }
 
+    /// A copy of the weights, without statistics: it learns nothing of what this one learns.
+    pub fn copy(&self) -> Self {
+        self.over(self.flat.copy(), HashMap::new())
+    }
+
     /// A copy of the weights in 64-bit floats, without statistics: precise enough to check gradients by differences.
     pub fn in_double(&self) -> Self {
         self.over(self.flat.to_kind(Kind::Double), HashMap::new())

@@ -106,6 +106,12 @@ impl Plan {
         Resolver { graph, arch, prune: true }.plan().sweep().share().with_last_uses()
     }
 
+    /// The same without its last call, if that is a linear layer: it gives the features `[batch, features]` that are classified.
+    pub fn headless(&self) -> Option<Self> {
+        let (last, steps) = self.steps.split_last()?;
+        matches!(last.op(), Some(Op::Linear(_))).then(|| Self::of_steps(steps.to_vec(), self.values, last.inputs[0]))
+    }
+
     /// The calls, in order.
     pub fn steps(&self) -> &[PlanStep] {
         &self.steps

@@ -10,10 +10,10 @@ use tch::Tensor;
 
 pub use step::{Batch, Path, Step};
 
-use crate::Result;
-use crate::arch::Arch;
-use crate::graph::Network;
+use crate::arch::{Arch, Region};
+use crate::graph::{Network, Node, Op};
 use crate::state::State;
+use crate::{Error, Result};
 
 /// What a term is built for.
 pub struct Scope<'a> {
@@ -25,6 +25,21 @@ pub struct Scope<'a> {
     pub steps_per_epoch: u64,
     /// Epochs of the run in all.
     pub epochs: u64,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The part of the space that is trained.
+    pub region: &'a Region,
+}
+
+impl Scope<'_> {
+    /// How many features the last layer classifies; an error in the name of `field` if it isn't a linear layer.
+    pub fn features(&self, field: &str) -> Result<i64> {
+        let graph = self.network.graph();
+        match &graph.nodes()[graph.output()] {
+            Node::Op { op: Op::Linear(_), inputs, .. } => Ok(graph.shape(inputs[0]).numel()),
+            _ => Err(Error::invalid(field, "a space that doesn't end in a linear layer", "features to look at")),
+        }
+    }
 }
 
 /// Images that a term needs beside the batch.
@@ -32,6 +47,8 @@ pub struct Scope<'a> {
 pub struct Wants {
     /// A batch of validation images in each step.
     pub validation: bool,
+    /// Further views of the training images: so many other random changes of each.
+    pub views: usize,
 }
 
 /// One term of a loss.
@@ -49,6 +66,11 @@ pub trait Loss: Send {
     /// What it asks beside that, once a step, after the paths had their turn.
     fn of_step(&mut self, _step: &Step) -> Result<Option<Tensor>> {
         Ok(None)
+    }
+
+    /// Its own weights in one vector, trained beside the network's; `None` if it has none.
+    fn weights(&self) -> Option<&Tensor> {
+        None
     }
 
     /// What it remembers, for the checkpoint; `None` for nothing.
@@ -77,6 +99,11 @@ macro_rules! losses {
             pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
                 match self { $(Self::$kind(config) => config.build(scope)),+ }
             }
+
+            /// Paths whose values are kept at once for its backward pass.
+            pub fn passes(&self) -> u64 {
+                match self { $(Self::$kind(config) => config.passes()),+ }
+            }
         }
     };
 }
@@ -84,4 +111,12 @@ macro_rules! losses {
 losses! {
     /// The cross entropy of every path.
     "task" => task::Task,
+    /// To answer as a teacher within the supernet does.
+    "distil" => distil::Distil,
+    /// Architectures whose order is known (landmark regularisation).
+    "landmark" => landmark::Landmark,
+    /// To see in an image what another path sees in it, without labels (Π-NAS).
+    "cross_path" => cross_path::CrossPath,
+    /// To classify what paths see, without changing what they see.
+    "probe" => probe::Probe,
 }

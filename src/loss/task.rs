@@ -6,20 +6,40 @@ use tch::Tensor;
 use super::{Loss, Path, Scope, Step};
 use crate::Result;
 
+/// Which paths of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// All.
+    #[default]
+    All,
+    /// The most complex one alone, from which the others then learn.
+    Largest,
+}
+
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Task {}
+pub struct Task {
+    /// Of which paths it is asked.
+    pub of: Of,
+}
 
 impl Task {
     /// Itself: it has nothing to learn.
     pub fn build(&self, _: &Scope) -> Result<Box<dyn Loss>> {
         Ok(Box::new(self.clone()))
     }
+
+    /// One path at a time.
+    pub fn passes(&self) -> u64 {
+        1
+    }
 }
 
 impl Loss for Task {
     fn of_path(&mut self, step: &Step, path: &Path) -> Result<Option<Tensor>> {
-        Ok(Some(step.cross_entropy(step.logits(path), &step.batch.labels)))
+        let asked = self.of == Of::All || path.arch == step.largest;
+        Ok(asked.then(|| step.cross_entropy(step.logits(path), &step.batch.labels)))
     }
 }

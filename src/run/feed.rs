@@ -1,6 +1,7 @@
 //! The images of each step: every epoch goes through all of them once, in an order of its own.
 
 use rand::seq::SliceRandom;
+use tch::Tensor;
 
 use super::images::DeviceImages;
 use super::recipe::Augment;
@@ -31,6 +32,19 @@ impl Feed {
 
     /// The images of a step, changed at random, and their labels.
     pub fn batch(&mut self, step: u64, augment: Augment) -> Batch {
+        let (seed, (images, indices)) = (self.seed, self.indices(step));
+        let (images, labels) = images.augmented(indices, augment, seed, step);
+        Batch { images, labels }
+    }
+
+    /// `count` further views of the same images.
+    pub fn views(&mut self, step: u64, augment: Augment, count: usize) -> Vec<Tensor> {
+        let (seed, (images, indices)) = (self.seed, self.indices(step));
+        (1..=count).map(|view| images.view(indices, augment, seed, step, view)).collect()
+    }
+
+    /// Which images a step has.
+    fn indices(&mut self, step: u64) -> (&DeviceImages, &[i64]) {
         let (epoch, position) = (step / self.steps(), (step % self.steps()) as usize);
         if self.order.0 != epoch {
             let mut order: Vec<i64> = (0..self.images.len() as i64).collect();
@@ -39,7 +53,6 @@ impl Feed {
         }
         let start = position * self.batch;
         let end = (start + self.batch).min(self.images.len());
-        let (images, labels) = self.images.augmented(&self.order.1[start..end], augment, self.seed, step);
-        Batch { images, labels }
+        (&self.images, &self.order.1[start..end])
     }
 }

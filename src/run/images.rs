@@ -1,6 +1,6 @@
 //! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last.
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
 use tch::{Device, Kind, Tensor};
 
 use super::memory::Memory;
@@ -124,10 +124,16 @@ impl DeviceImages {
         if augment == Augment::default() {
             return self.gather(indices);
         }
-        let device = self.pixels.device();
-        let chosen = Tensor::from_slice(indices).to_device(device);
-        let pixels = augmented(&self.pixels.index_select(0, &chosen), augment, seed, step);
+        let chosen = Tensor::from_slice(indices).to_device(self.pixels.device());
+        let pixels = augmented(&self.pixels.index_select(0, &chosen), augment, &mut stream(seed, "augment", step));
         (floats(&pixels), self.labels.index_select(0, &chosen))
+    }
+
+    /// View `view` of the images at `indices`: other random changes than those of [`augmented`](Self::augmented).
+    pub fn view(&self, indices: &[i64], augment: Augment, seed: u64, step: u64, view: usize) -> Tensor {
+        let chosen = Tensor::from_slice(indices).to_device(self.pixels.device());
+        let mut rng = stream(seed, &format!("augment/{view}"), step);
+        floats(&augmented(&self.pixels.index_select(0, &chosen), augment, &mut rng))
     }
 }
 
@@ -136,10 +142,9 @@ fn floats(pixels: &Tensor) -> Tensor {
 }
 
 /// One gather does crop and flip: each image reads the rows and columns that its draw says, out of a black border.
-fn augmented(pixels: &Tensor, augment: Augment, seed: u64, step: u64) -> Tensor {
+fn augmented(pixels: &Tensor, augment: Augment, rng: &mut impl Rng) -> Tensor {
     let (size, device) = (pixels.size(), pixels.device());
     let [count, channels, height, width] = size[..] else { unreachable!("images have four axes") };
-    let mut rng = stream(seed, "augment", step);
     let (mut rows, mut columns) = (vec![], vec![]);
     for _ in 0..count {
         let (top, left) = (rng.random_range(0..=2 * augment.crop), rng.random_range(0..=2 * augment.crop));
@@ -172,7 +177,7 @@ mod tests {
         };
         let mut seen = std::collections::BTreeSet::new();
         for step in 0..60 {
-            let changed = augmented(&images, Augment { crop: 1, flip: true }, 3, step);
+            let changed = augmented(&images, Augment { crop: 1, flip: true }, &mut stream(3, "augment", step));
             for image in 0..2 {
                 let draws = (-1..=1).flat_map(|dy| (-1..=1).flat_map(move |dx| [(dy, dx, false), (dy, dx, true)]));
                 let is = |&(dy, dx, mirrored): &(i64, i64, bool)| {

@@ -7,6 +7,7 @@
 use super::export;
 use super::recipe::{BnPolicy, Recipe};
 use crate::graph::{Activations, Precision};
+use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
 
@@ -36,6 +37,8 @@ struct Bounds {
     calibration: u64,
     /// Momentum groups there may be.
     groups: u64,
+    /// Paths that a training step of the supernet keeps at once.
+    passes: u64,
     /// How many images there are to validate and to test on.
     counts: [usize; 2],
 }
@@ -71,6 +74,7 @@ impl Memory {
             split: train as u64 * image,
             calibration: calibration as u64 * image,
             groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
+            passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1),
             counts: [validation, test],
         })))
     }
@@ -79,8 +83,8 @@ impl Memory {
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let Some(bounds) = &self.0 else { return Ok(()) };
         let least = recipe.search.batch.min(LEAST_BATCH);
-        let retraining = (recipe.retrain.epochs > 0).then(|| bounds.training("retrain", recipe.retrain.batch));
-        let needs = [bounds.proof(), bounds.evaluation(least), bounds.training("train", recipe.train.batch)];
+        let retraining = (recipe.retrain.epochs > 0).then(|| bounds.training("retrain", recipe.retrain.batch, 1));
+        let needs = [bounds.proof(), bounds.evaluation(least), bounds.training("train", recipe.train.batch, bounds.passes)];
         let greatest = retraining.into_iter().chain(needs).max_by_key(|need| need.bytes);
         bounds.allow(greatest.expect("there are three at least"))
     }
@@ -99,8 +103,9 @@ impl Memory {
 }
 
 impl Bounds {
-    fn training(&self, table: &str, batch: usize) -> Need {
-        let per_image = self.activations.training(self.precision);
+    /// A step that keeps the values of `passes` paths at once.
+    fn training(&self, table: &str, batch: usize, passes: u64) -> Need {
+        let per_image = passes * self.activations.training(self.precision);
         let fixed = self.before + (VECTORS + self.groups) * self.weights;
         let most = self.limit.saturating_sub(fixed) / per_image;
         let smaller = match most >= 1 && fixed + self.checkpoint().max(self.split) <= self.limit {
@@ -169,6 +174,7 @@ mod tests {
             split: 10 * MEGABYTE,
             calibration: 0,
             groups: 5,
+            passes: 1,
             counts: [1000, 40],
         }))
     }
@@ -187,6 +193,10 @@ mod tests {
         assert_eq!(refused(148), format!("memory_limit: found 148 MB, {need}"), "a checkpoint takes 48 MB whatever the batch");
         assert!(memory(218).check(&recipe()).is_ok());
         assert!(Memory(None).check(&recipe()).is_ok());
+        // 100 + 12 · 4 + 2 · 64 MB: the two paths of a pair.
+        let pairs = Memory(Some(Bounds { passes: 2, ..memory(275).0.unwrap() })).check(&recipe()).unwrap_err().to_string();
+        let need = "wanted at least 276 MB for a training step of batch 64 (or a smaller train.batch, at most 63)";
+        assert_eq!(pairs, format!("memory_limit: found 275 MB, {need}"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A whole run in one folder: train, search, retrain, export, prove, report. Every phase leaves files that the next one
 //! starts from, so a run that was stopped anywhere goes on from there.
 //!
-//! `supernet.safetensors` (and `forest.json` with `supernet-N.safetensors` where it is split), `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
+//! `supernet.safetensors` (and `forest.json` with `supernet-N.safetensors` where it is split), `supernet.picks.txt` (what a sampler would
+//! pick that has learnt that), `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
 //! `report.html`.
 
 use std::fs::{File, OpenOptions};
@@ -234,6 +235,10 @@ impl Project {
             clock.add_to(&mut self.seconds, &self.folder)?;
         }
         outcome?;
+        let picks = trainer.picks();
+        if !picks.is_empty() {
+            files::write_whole(&path.with_extension("picks.txt"), (picks.join("\n") + "\n").as_bytes())?;
+        }
         let model = trainer.into_model();
         give_back();
         Ok(model)

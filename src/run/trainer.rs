@@ -17,10 +17,10 @@ use super::job::{Event, Job};
 use super::model::{ComplexityRange, Model};
 use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
-use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Device, Statistics};
-use crate::loss::{self, Loss, Step};
+use crate::arch::{Arch, Region};
+use crate::graph::{Compute, Device, Graph, Network, Plan, Run, Statistics};
+use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
 use crate::space::Norm;
@@ -29,6 +29,9 @@ use crate::{Error, Result};
 
 /// Momentum of running statistics.
 const STATISTICS_MOMENTUM: f64 = 0.1;
+
+/// What a path counts as that doesn't read the image: more complex than any.
+const DEAD: f64 = 1e18;
 
 /// What is trained and on what.
 pub struct Trainer {
@@ -48,7 +51,11 @@ pub struct Trainer {
     compute: Compute,
     sampler: Box<dyn Sampler>,
     losses: Vec<Box<dyn Loss>>,
+    /// The most complex path.
+    largest: Arch,
     sgd: Sgd,
+    /// The optimisers of terms' own weights, in their order.
+    own: Vec<Sgd>,
     step: u64,
     /// Losses that still lie on the device: step, paths, mean over the paths.
     unread: VecDeque<(u64, Vec<Arch>, Tensor)>,
@@ -73,8 +80,23 @@ impl Trainer {
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
         let feed = Feed::new(lessons.train, config.batch, seed, "shuffle");
         let validation = Feed::new(lessons.validation, config.batch, seed, "shuffle/validation");
-        let sampler = sampler(seed, &config, &model, split, feed.steps())?;
-        let losses = losses(&config, &model, feed.steps())?;
+        let [largest, smallest] = extremes(model.graph(), &model.region);
+        let counted = model.space.graph(&model.task, Norm::Own)?;
+        let sampler = config.sampler.build(&sampler::Scope {
+            genes: model.graph().genes(),
+            region: &model.region,
+            split,
+            seed,
+            steps: config.epochs * feed.steps(),
+            epochs: config.epochs,
+            largest: largest.clone(),
+            smallest,
+            cost: Arc::new(move |arch| counted.cost(arch)),
+        })?;
+        let losses = losses(seed, &config, &model, feed.steps())?;
+        let own = losses.iter().filter_map(|loss| loss.weights());
+        let whole = |flat: &Tensor| std::iter::once(0..flat.numel() as i64).collect();
+        let own = own.map(|flat| Sgd::new(config.sgd(), flat, whole(flat), groups, compute.kernels)).collect();
         let complexity = ComplexityRange::of(model.graph());
         let lag = usize::from(model.network.device() != Device::Cpu && !sampler.listens());
         Ok(Self {
@@ -91,7 +113,9 @@ impl Trainer {
             compute,
             sampler,
             losses,
+            largest,
             sgd,
+            own,
             step: 0,
             unread: VecDeque::new(),
             lag,
@@ -137,6 +161,12 @@ impl Trainer {
         self.model
     }
 
+    /// The architectures that the sampler would pick by what it has learnt, in the notation of the space.
+    pub fn picks(&self) -> Vec<String> {
+        let picks = self.sampler.picks(&question(&self.model, self.seed, self.split, self.step));
+        picks.iter().map(|arch| self.model.space.text(arch)).collect()
+    }
+
     /// What a checkpoint of this moment holds. Its tensors are the trainer's own.
     pub fn saved(&self) -> Saved {
         let rows = self.sgd.rows().iter().map(|row| row.as_ref().map(Tensor::shallow_clone)).collect();
@@ -147,27 +177,41 @@ impl Trainer {
     /// What the parts remember, by the name of the part.
     fn states(&self) -> BTreeMap<String, State> {
         let losses = self.losses.iter().enumerate().map(|(at, loss)| (format!("loss.{at}"), loss.state()));
-        let all = std::iter::once(("sampler".to_owned(), self.sampler.state())).chain(losses);
+        let own = self.own.iter().enumerate().map(|(at, sgd)| (format!("optimizer.{at}"), Some(momentum(sgd))));
+        let all = std::iter::once(("sampler".to_owned(), self.sampler.state())).chain(losses).chain(own);
         all.filter_map(|(name, state)| Some((name, state?))).collect()
     }
 
     fn restore(&mut self, states: &BTreeMap<String, State>) -> Result<()> {
-        if let Some(state) = states.get("sampler") {
-            self.sampler.restore(state)?;
+        let of = |part: &str| {
+            states.get(part).ok_or_else(|| Error::invalid("checkpoint", "no state of it", format!("that of `{part}`")))
+        };
+        if self.sampler.state().is_some() {
+            self.sampler.restore(of("sampler")?)?;
         }
-        for (at, loss) in self.losses.iter_mut().enumerate() {
-            if let Some(state) = states.get(&format!("loss.{at}")) {
-                loss.restore(state)?;
-            }
+        for (at, loss) in self.losses.iter_mut().enumerate().filter(|(_, loss)| loss.state().is_some()) {
+            loss.restore(of(&format!("loss.{at}"))?)?;
+        }
+        for (at, sgd) in self.own.iter_mut().enumerate() {
+            restore_momentum(sgd, of(&format!("optimizer.{at}"))?)?;
         }
         Ok(())
     }
 
-    /// The paths of this step.
+    /// The paths of this step, once the sampler has probed what it wants to.
     fn paths(&mut self) -> Vec<Arch> {
-        let (genes, region) = (self.model.graph().genes(), &self.model.region);
-        let ask = Ask { genes, region, split: self.split, seed: self.seed, step: self.step };
-        self.model.arch.clone().map_or_else(|| self.sampler.ask(&ask), |arch| vec![arch])
+        if let Some(arch) = &self.model.arch {
+            return vec![arch.clone()];
+        }
+        let ask = question(&self.model, self.seed, self.split, self.step);
+        let probes = self.sampler.probe(&ask);
+        if !probes.is_empty() {
+            let batch = self.validation.batch(self.step, Augment::default());
+            let norms: Vec<f64> =
+                probes.iter().map(|arch| gradient_norm(&self.model.network, self.compute, arch, &batch)).collect();
+            self.sampler.sense(&norms);
+        }
+        self.sampler.ask(&ask)
     }
 
     /// The rate of this step, and the weight of each path's loss. A path by itself has a rate of its own; several share one,
@@ -195,14 +239,17 @@ impl Trainer {
 
     /// Forward and backward, then one update from the sum of the gradients.
     fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> Result<()> {
-        let Learnt { loss, gradients, trials } = self.learn(paths, weights)?;
+        let Learnt { loss, mut gradients, trials } = self.learn(paths, weights)?;
         self.unread.push_back((self.step, paths.to_vec(), loss));
         self.read_losses(self.lag)?;
+        let (group, own) = (self.group(&paths[0]), gradients.split_off(&self.model.network.slots().len()));
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
-        self.sgd.step(self.group(&paths[0]), rate, &slots, &gradients);
+        self.sgd.step(group, rate, &slots, &gradients);
+        for (slot, gradient) in own {
+            self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]);
+        }
         if !trials.is_empty() {
-            let (genes, region) = (self.model.graph().genes(), &self.model.region);
-            let ask = Ask { genes, region, split: self.split, seed: self.seed, step: self.step };
+            let ask = question(&self.model, self.seed, self.split, self.step);
             self.sampler.tell(&ask, &trials);
         }
         Ok(())
@@ -212,6 +259,8 @@ impl Trainer {
     fn learn(&mut self, paths: &[Arch], weights: &[f64]) -> Result<Learnt> {
         let (losses, network) = (&mut self.losses, &self.model.network);
         let validation = losses.iter().any(|loss| loss.wants().validation);
+        let views = losses.iter().map(|loss| loss.wants().views).max().unwrap_or(0);
+        let own: Vec<Tensor> = losses.iter().filter_map(|loss| Some(loss.weights()?.shallow_clone())).collect();
         let statistics = match network.tracks() {
             true => Statistics::Update { momentum: STATISTICS_MOMENTUM },
             false => Statistics::Batch,
@@ -224,18 +273,21 @@ impl Trainer {
             statistics,
             label_smoothing: self.config.label_smoothing,
             batch: self.feed.batch(self.step, self.config.augment),
+            views: self.feed.views(self.step, self.config.augment, views),
             validation: validation.then(|| self.validation.batch(self.step, Augment::default())),
             paths: paths.iter().zip(weights).map(|(arch, &weight)| loss::Path::new(arch.clone(), weight)).collect(),
+            largest: self.split.map_or(self.largest.clone(), |gene| self.largest.with(gene, paths[0].option(gene))),
             used: RefCell::default(),
+            recalled: RefCell::default(),
         };
         let mut gradients = BTreeMap::new();
         let mut of_paths = vec![];
         for path in &step.paths {
             let terms = losses.iter_mut().map(|loss| loss.of_path(&step, path)).collect::<Result<Vec<_>>>()?;
-            of_paths.extend(backward(&step, terms, path.weight, &mut gradients));
+            of_paths.extend(backward(&step, terms, path.weight, &own, &mut gradients));
         }
         let terms = losses.iter_mut().map(|loss| loss.of_step(&step)).collect::<Result<Vec<_>>>()?;
-        let of_step = backward(&step, terms, 1.0, &mut gradients);
+        let of_step = backward(&step, terms, 1.0, &own, &mut gradients);
         let of_paths = (!of_paths.is_empty()).then(|| Tensor::stack(&of_paths, 0).mean(None));
         let loss = of_paths.into_iter().chain(of_step).reduce(|sum, loss| sum + loss);
         let loss = loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, network.device())));
@@ -295,9 +347,15 @@ struct Learnt {
 }
 
 /// Adds the gradients of `weight` times the sum of the terms to `gradients`; gives the sum.
-fn backward(step: &Step, terms: Vec<Option<Tensor>>, weight: f64, gradients: &mut BTreeMap<usize, Tensor>) -> Option<Tensor> {
+fn backward(
+    step: &Step,
+    terms: Vec<Option<Tensor>>,
+    weight: f64,
+    own: &[Tensor],
+    gradients: &mut BTreeMap<usize, Tensor>,
+) -> Option<Tensor> {
     let loss = terms.into_iter().flatten().reduce(|sum, term| sum + term)?;
-    let (slots, of_loss) = step.backward(&(&loss * weight));
+    let (slots, of_loss) = step.backward(&(&loss * weight), own);
     slots.into_iter().zip(of_loss).for_each(|(slot, gradient)| add(gradients, slot, gradient));
     Some(loss.detach())
 }
@@ -311,33 +369,61 @@ fn add(sum: &mut BTreeMap<usize, Tensor>, slot: usize, gradient: Tensor) {
     sum.insert(slot, total);
 }
 
-fn trials(step: &Step) -> Vec<Trial> {
-    let loss = |path| tch::no_grad(|| step.logits(path).cross_entropy_for_logits(&step.batch.labels)).double_value(&[]);
-    step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(path) }).collect()
+/// The momentum of a term's own weights.
+fn momentum(sgd: &Sgd) -> State {
+    let row = |row: &Tensor| Vec::<f32>::try_from(row.to_device(Device::Cpu)).expect("a flat fp32 tensor");
+    let rows = sgd.rows().iter().enumerate().filter_map(|(group, tensor)| Some((group.to_string(), row(tensor.as_ref()?))));
+    State { numbers: rows.collect(), ..State::of(sgd.touched()) }
 }
 
-/// The sampler of `config`, for the space of `model`.
-fn sampler(
-    seed: u64,
-    config: &TrainConfig,
-    model: &Model,
-    split: Option<usize>,
-    steps_per_epoch: u64,
-) -> Result<Box<dyn Sampler>> {
-    let counted = model.space.graph(&model.task, Norm::Own)?;
-    config.sampler.build(&sampler::Scope {
-        genes: model.graph().genes(),
-        split,
-        seed,
-        steps: config.epochs * steps_per_epoch,
-        cost: Arc::new(move |arch| counted.cost(arch)),
-    })
+fn restore_momentum(sgd: &mut Sgd, state: &State) -> Result<()> {
+    let row = |group: usize| state.numbers.get(&group.to_string()).map(|row| Tensor::from_slice(row).to_device(sgd.device()));
+    let rows = (0..sgd.rows().len()).map(row).collect();
+    sgd.restore(state.read()?, rows);
+    Ok(())
+}
+
+/// What a sampler is asked with.
+fn question(model: &Model, seed: u64, split: Option<usize>, step: u64) -> Ask<'_> {
+    Ask { genes: model.graph().genes(), region: &model.region, split, seed, step }
+}
+
+/// ‖∇_w L‖ of one path.
+fn gradient_norm(network: &Network, compute: Compute, arch: &Arch, batch: &Batch) -> f64 {
+    let plan = Plan::with(network.graph(), arch, compute.kernels);
+    let run = Run { statistics: Statistics::Batch, precision: compute.precision };
+    let loss = plan.run(network, &run, &batch.images).cross_entropy_for_logits(&batch.labels);
+    let leaves: Vec<&Tensor> = network.slots_of(&plan).into_iter().map(|slot| network.leaf(slot)).collect();
+    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+    let squares: Vec<Tensor> = gradients.iter().map(|gradient| gradient.square().sum(Kind::Float)).collect();
+    Tensor::stack(&squares, 0).sum(Kind::Float).sqrt().double_value(&[])
+}
+
+/// What a sampler is told.
+fn trials(step: &Step) -> Vec<Trial> {
+    let loss = |arch: &Arch| step.recall(arch).cross_entropy_for_logits(&step.batch.labels).double_value(&[]);
+    step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(&path.arch) }).collect()
+}
+
+/// The most complex path of `region`, and the least complex one that reads the image: one in which every branch is dead answers the same to
+/// everything.
+fn extremes(graph: &Graph, region: &Region) -> [Arch; 2] {
+    let complexity = |arch: &Arch| graph.cost(arch).complexity as f64;
+    let dead = |arch: &Arch| if Plan::live(graph, arch).reads_image() { 0.0 } else { DEAD };
+    let least = |value: &dyn Fn(&Arch) -> f64| graph.least_within(region, value);
+    [least(&|arch| -complexity(arch)), least(&|arch| complexity(arch) + dead(arch))]
 }
 
 /// The terms of the loss.
-fn losses(config: &TrainConfig, model: &Model, steps_per_epoch: u64) -> Result<Vec<Box<dyn Loss>>> {
-    let scope =
-        loss::Scope { network: &model.network, parse: &|text| model.space.parse(text), steps_per_epoch, epochs: config.epochs };
+fn losses(seed: u64, config: &TrainConfig, model: &Model, steps_per_epoch: u64) -> Result<Vec<Box<dyn Loss>>> {
+    let scope = loss::Scope {
+        network: &model.network,
+        parse: &|text| model.space.parse(text),
+        steps_per_epoch,
+        epochs: config.epochs,
+        seed,
+        region: &model.region,
+    };
     config.loss.iter().map(|config| config.build(&scope)).collect()
 }
 
@@ -384,6 +470,11 @@ impl Job for Trainer {
     }
 
     fn result(&self) -> Result<Value> {
-        Ok(json!({ "step": self.step, "total": self.total(), "loss": self.loss }))
+        let picks = self.picks();
+        let mut result = json!({ "step": self.step, "total": self.total(), "loss": self.loss });
+        if !picks.is_empty() {
+            result["picks"] = picks.into();
+        }
+        Ok(result)
     }
 }

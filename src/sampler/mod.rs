@@ -14,12 +14,20 @@ use crate::state::State;
 pub struct Scope<'a> {
     /// What may be chosen.
     pub genes: &'a [Gene],
+    /// The part of it that is trained.
+    pub region: &'a Region,
     /// The gene whose options are the momentum groups, where there are groups.
     pub split: Option<usize>,
     /// Seed of the run.
     pub seed: u64,
     /// Steps of the run in all.
     pub steps: u64,
+    /// Epochs of the run in all.
+    pub epochs: u64,
+    /// The most complex path of the region.
+    pub largest: Arch,
+    /// The least complex path of the region that reads the image.
+    pub smallest: Arch,
     /// What an architecture costs as a network that stands alone.
     pub cost: Arc<dyn Fn(&Arch) -> Cost + Send + Sync>,
 }
@@ -61,6 +69,19 @@ pub trait Sampler: Send {
     /// What became of the paths that it asked for, in their order; after each step if it [`listens`](Self::listens).
     fn tell(&mut self, _ask: &Ask, _trials: &[Trial]) {}
 
+    /// Paths whose gradient on validation images it wants to know before it is asked for those of the step; seldom any.
+    fn probe(&mut self, _ask: &Ask) -> Vec<Arch> {
+        vec![]
+    }
+
+    /// The norm of the gradient of each path that it [probed](Self::probe).
+    fn sense(&mut self, _gradients: &[f64]) {}
+
+    /// The architectures that it would pick by what it has learnt; none if it learns nothing about single ones.
+    fn picks(&self, _ask: &Ask) -> Vec<Arch> {
+        vec![]
+    }
+
     /// What it has learnt, for the checkpoint; `None` if it learns nothing.
     fn state(&self) -> Option<State> {
         None
@@ -96,10 +117,81 @@ samplers! {
     "uniform" => uniform::Uniform,
     /// Every option of every gene once a step (FairNAS).
     "fair" => fair::Fair,
+    /// Two paths that have nothing in common (Π-NAS).
+    "disjoint" => disjoint::Disjoint,
+    /// The largest and the smallest path around those of another sampler.
+    "sandwich" => sandwich::Sandwich,
+    /// The best paths of each bucket of costs, more and more (PSS).
+    "prioritised" => prioritised::Prioritised,
+    /// Bins of costs that still have much to learn, by a generator that learns to hit them (ShiftNAS).
+    "shift" => shift::Shift,
 }
 
 impl Default for SamplerConfig {
     fn default() -> Self {
         Self::Uniform(Uniform {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A space whose costs can be summed in the head: an architecture has as many params as its options add up to.
+    pub struct Toy {
+        pub genes: Vec<Gene>,
+        pub region: Region,
+    }
+
+    pub fn toy(widths: &[usize]) -> Toy {
+        let gene = |&width: &usize| Gene { name: String::new(), options: vec![String::new(); width] };
+        let genes: Vec<Gene> = widths.iter().map(gene).collect();
+        Toy { region: Region::whole(&genes), genes }
+    }
+
+    impl Toy {
+        /// For a run of 1,000 steps in 10 epochs.
+        pub fn scope(&self, split: Option<usize>) -> Scope<'_> {
+            let sum = |arch: &Arch| arch.options().iter().sum::<usize>() as u64;
+            let ends = |end: fn(&Gene) -> usize| Arch::new(&self.genes, &self.genes.iter().map(end).collect::<Vec<_>>());
+            Scope {
+                genes: &self.genes,
+                region: &self.region,
+                split,
+                seed: 7,
+                steps: 1000,
+                epochs: 10,
+                largest: ends(|gene| gene.options.len() - 1).unwrap(),
+                smallest: ends(|_| 0).unwrap(),
+                cost: Arc::new(move |arch| Cost { params: sum(arch), ..Default::default() }),
+            }
+        }
+
+        pub fn ask(&self, split: Option<usize>, step: u64) -> Ask<'_> {
+            Ask { genes: &self.genes, region: &self.region, split, seed: 7, step }
+        }
+    }
+
+    #[test]
+    fn every_sampler_stays_within_the_region() {
+        let mut toy = toy(&[3; 4]);
+        toy.region = toy.region.with(0, &[2]).unwrap().with(2, &[0, 1]).unwrap();
+        let buckets = r#"buckets = [{ metric = "params", from = 0, to = 8, step = 1 }], draws = 500"#;
+        let prioritised = format!(r#"kind = "prioritised", {buckets}"#);
+        let sandwich = format!(r#"kind = "sandwich", inner = {{ {prioritised} }}"#);
+        let shift = r#"kind = "shift", metric = "params", hidden = 4"#;
+        for kind in [r#"kind = "uniform""#, r#"kind = "fair""#, r#"kind = "disjoint""#, &prioritised, &sandwich, shift] {
+            let config: std::collections::BTreeMap<String, SamplerConfig> =
+                toml::from_str(&format!("sampler = {{ {kind} }}")).unwrap();
+            let scope = Scope { largest: Arch::new(&toy.genes, &[2, 2, 1, 2]).unwrap(), ..toy.scope(None) };
+            let scope = Scope { smallest: Arch::new(&toy.genes, &[2, 0, 0, 0]).unwrap(), ..scope };
+            let mut sampler = config["sampler"].build(&scope).unwrap();
+            for step in 0..100 {
+                let ask = toy.ask(None, step);
+                let paths = sampler.ask(&ask);
+                assert!(paths.iter().all(|path| toy.region.contains(path)), "{kind}: {paths:?}");
+                sampler.tell(&ask, &paths.iter().map(|path| Trial { arch: path.clone(), loss: 1.0 }).collect::<Vec<_>>());
+            }
+        }
     }
 }
