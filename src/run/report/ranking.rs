@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::plot::*;
-use super::text::*;
+use super::text::{escape, exact, human, plural};
 use super::{document, section};
 use crate::error::Result;
 use crate::rank::{Difference, Figure, Group, Judged, Mean, OverSeeds, RESAMPLES, Ranking, Run, Scores, Source};
@@ -31,7 +31,7 @@ fn page(ranking: &Ranking) -> String {
 fn question(ranking: &Ranking) -> String {
     match &ranking.groups[..] {
         [group] if group.runs.len() == 1 => {
-            format!("How far can the ranking by {} be trusted?", escape(&group.runs[0].scores.name))
+            format!("How far can the ranking by {} be trusted?", named(&group.runs[0].scores))
         }
         _ => "How far can these rankings be trusted?".into(),
     }
@@ -135,7 +135,7 @@ fn drawn(ranking: &Ranking) -> Vec<usize> {
 fn shown(scores: &Scores) -> (String, f64) {
     match scores.source {
         Source::Supernet { .. } => ("Accuracy in the supernet, %".into(), 100.0),
-        _ => (escape(&scores.name), 1.0),
+        _ => (named(scores), 1.0),
     }
 }
 
@@ -162,18 +162,19 @@ fn scatter(ranking: &Ranking, run: &Run, sizes: &Sizes) -> String {
         )
     };
     let dots: String = order.iter().map(dot).collect();
-    let mark = |at: usize, name: &str, side: &str| {
+    let mark = |at: usize, name: &str, rise: f64| {
         let (left, top, class) = (plot.left(truth(at)), plot.top(score(at)), sizes.class(ranking.entries[at].params));
-        let (x, anchor) = if side == "end" { (-11, "end") } else { (11, "") };
+        let text = format!(r#"<text class="end" x="-11" y="{rise}">{name}</text>"#);
+        let tip = tip(ranking, run, at);
         format!(
-            r#"<svg class="pick {class}" x="{left}" y="{top}" overflow="visible"><title>{name}: {}</title><circle r="6"/><text class="{anchor}" x="{x}" y="-9">{name}</text></svg>"#,
-            tip(ranking, run, at)
+            r#"<svg class="pick {class}" x="{left}" y="{top}" overflow="visible"><title>{name}: {tip}</title><circle r="6"/>{text}</svg>"#
         )
     };
-    let marks = if pick == top {
-        mark(pick, "top pick, truly the best", "end")
-    } else {
-        mark(top, "truly best", "end") + &mark(pick, "top pick", "end")
+    // Nothing scores above the top pick, so its name stands there, and the other's below where they would meet.
+    let rise = if plot.top(score(top)) - plot.top(score(pick)) < 22.0 { 20.0 } else { -9.0 };
+    let marks = match pick == top {
+        true => mark(pick, "top pick, truly the best", -9.0),
+        false => mark(top, "truly best", rise) + &mark(pick, "top pick", -9.0),
     };
     let outside = (0..ranking.entries.len()).filter(|&at| !plot.x.holds(truth(at)) || !plot.y.holds(score(at))).count();
     let outside =
@@ -341,11 +342,18 @@ fn number(figure: Figure, value: f64, signed: bool) -> String {
 }
 
 fn described(scores: &Scores) -> String {
-    let name = escape(&scores.name);
+    let name = named(scores);
     match &scores.source {
         Source::Supernet { seed, step, total, .. } if step == total => format!("{name}, seed {seed}"),
         Source::Supernet { seed, step, total, .. } => format!("{name}, seed {seed}, step {} of {}", exact(*step), exact(*total)),
         _ => name,
+    }
+}
+
+fn named(scores: &Scores) -> String {
+    match &scores.source {
+        Source::Table { column } => format!("{} in {}", escape(column), escape(&scores.name)),
+        _ => escape(&scores.name),
     }
 }
 
