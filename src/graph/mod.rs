@@ -159,6 +159,49 @@ impl Graph {
         needed
     }
 
+    /// The nodes whose weights the options of `gene` share: those that belong to the options of other genes, or lie between
+    /// two choices. What comes before all choices, such as a stem, or after all of them, such as a classifier, is left out.
+    pub fn shared_by_options(&self, gene: usize) -> Vec<bool> {
+        let mut shared = self.between_choices();
+        for other in 0..self.genes.len() {
+            self.only_under(other).into_iter().for_each(|node| shared[node] = true);
+        }
+        self.only_under(gene).into_iter().for_each(|node| shared[node] = false);
+        shared
+    }
+
+    /// The nodes that some architectures lack for the option that they have for `gene`.
+    fn only_under(&self, gene: usize) -> Vec<NodeId> {
+        let whole = Region::whole(&self.genes);
+        let all = self.needed(&whole);
+        let without = |&option: &usize| {
+            let others: Vec<usize> = whole.options(gene).iter().copied().filter(|other| *other != option).collect();
+            whole.with(gene, &others).map(|region| self.needed(&region)).unwrap_or_else(|_| all.clone())
+        };
+        let needed: Vec<Vec<bool>> = whole.options(gene).iter().map(without).collect();
+        (0..all.len()).filter(|&node| all[node] && needed.iter().any(|needed| !needed[node])).collect()
+    }
+
+    /// Which nodes read a choice, and are read by one, directly or not.
+    fn between_choices(&self) -> Vec<bool> {
+        let inputs = |node: NodeId| match &self.nodes[node] {
+            Node::Op { inputs, .. } => &inputs[..],
+            Node::Choice { options, .. } => options,
+            Node::Input => &[],
+        };
+        let choice = |node: NodeId| matches!(self.nodes[node], Node::Choice { .. });
+        let (mut after, mut before) = (vec![false; self.nodes.len()], vec![false; self.nodes.len()]);
+        for node in 0..self.nodes.len() {
+            after[node] = inputs(node).iter().any(|&input| choice(input) || after[input]);
+        }
+        for node in (0..self.nodes.len()).rev() {
+            if choice(node) || before[node] {
+                inputs(node).iter().for_each(|&input| before[input] = true);
+            }
+        }
+        (0..self.nodes.len()).map(|node| after[node] && before[node]).collect()
+    }
+
     /// What one node costs if it is computed.
     pub(crate) fn node_cost(&self, node: NodeId) -> Cost {
         let Node::Op { op, inputs, .. } = &self.nodes[node] else { return Cost::default() };

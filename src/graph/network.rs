@@ -174,6 +174,12 @@ impl Network {
         &self.leaves[slot]
     }
 
+    /// The node that a weight belongs to.
+    pub fn node_of(&self, slot: usize) -> NodeId {
+        let owner = self.of_node.iter().find(|(_, slots)| slots.contains(&slot));
+        *owner.expect("every weight belongs to a node").0
+    }
+
     /// Which weights a plan uses, ascending.
     pub fn slots_of(&self, plan: &Plan) -> Vec<usize> {
         let mut slots: Vec<usize> = plan.nodes().flat_map(|node| self.of_node.get(&node).cloned().unwrap_or(0..0)).collect();

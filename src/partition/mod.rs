@@ -45,6 +45,11 @@ pub trait Partition {
     /// Parts that a region is split into, at most.
     fn count(&self, genes: &[Gene]) -> f64;
 
+    /// How many samples it will ask for.
+    fn questions(&self, _: &Ground) -> u64 {
+        0
+    }
+
     /// The parts.
     fn split(&self, ground: &Ground, probe: &mut dyn Probe) -> Result<Parts>;
 }
@@ -71,4 +76,6 @@ macro_rules! partitions {
 partitions! {
     /// A part for each option of a gene, or for each combination of options of several (few-shot NAS).
     "exhaustive" => exhaustive::Exhaustive,
+    /// Groups of options of one gene, both chosen by how alike their gradients are (GM-NAS).
+    "gradient_matching" => gradient_matching::GradientMatching,
 }

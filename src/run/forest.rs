@@ -17,7 +17,6 @@ use super::splits::Inherit;
 use crate::arch::{Arch, NamedRegion, Region};
 use crate::graph::{Graph, Network};
 use crate::hash::sha256;
-use crate::partition::{Ground, Parts, Probe};
 use crate::space::{SpaceConfig, Task, canonical_in};
 use crate::{Error, Result, files};
 
@@ -237,13 +236,6 @@ pub fn load(path: &Path, device: Device) -> Result<Forest> {
     Forest::new(files.iter().map(|(file, _)| Ok(checkpoint::load(file, device)?.model)).collect::<Result<_>>()?)
 }
 
-/// Splits the region of a trained supernet as the recipe says.
-pub fn split(recipe: &Recipe, model: &Model) -> Result<Parts> {
-    let genes = model.graph().genes();
-    let groups = if recipe.train.momentum_separation { Some(recipe.momentum_gene(genes)?) } else { None };
-    recipe.split[model.level].by.split(&Ground { genes, region: &model.region, groups }, &mut Mute)
-}
-
 /// The beginning of a part: its supernet, with what the recipe lets it inherit from `parent`.
 pub fn heir(recipe: &Recipe, parent: &Saved, part: &Part, data_hash: &str) -> Result<Saved> {
     let Saved { model: old, touched, rows, .. } = parent;
@@ -264,15 +256,6 @@ pub fn heir(recipe: &Recipe, parent: &Saved, part: &Part, data_hash: &str) -> Re
     };
     let manifest = Manifest::of(&model, recipe, data_hash, Progress::default());
     Ok(Saved { manifest, model, touched, rows, states: BTreeMap::new() })
-}
-
-/// Nobody to ask: what is split by its genes alone asks nothing.
-struct Mute;
-
-impl Probe for Mute {
-    fn products(&mut self, _: usize, _: &[usize], _: u64) -> Result<Vec<Vec<f64>>> {
-        Err(Error::Internal("a partition asked for gradients that nobody gives".into()))
-    }
 }
 
 /// The values of `row`, which lie as the weights of `old` do, in the places of `new`, whose weight `i` is `same[i]` of `old`.

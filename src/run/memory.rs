@@ -26,7 +26,7 @@ pub struct Memory(Option<Bounds>);
 /// In bytes, unless something else is said.
 struct Bounds {
     limit: u64,
-    /// Of the process and the libraries, before there is a network.
+    /// Of the process, the libraries, and all supernets but one, before there is a network.
     before: u64,
     weights: u64,
     activations: Activations,
@@ -64,11 +64,13 @@ impl Memory {
         }
         let graph = recipe.space.graph(task, Norm::Shared)?;
         let image = task.image.iter().product::<i64>() as u64;
+        let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
+        let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
         let calibration = if let BnPolicy::Recalibrate { images } = recipe.search.bn { images } else { 0 };
         Ok(Self(Some(Bounds {
             limit: megabytes * MEGABYTE,
-            before: resident() + LIBRARIES,
-            weights: 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>(),
+            before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights,
+            weights,
             activations: Activations::most(&graph),
             precision: recipe.precision,
             split: train as u64 * image,

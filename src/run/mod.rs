@@ -10,6 +10,7 @@ pub mod images;
 pub mod job;
 pub mod memory;
 pub mod model;
+pub mod probe;
 pub mod project;
 pub mod recipe;
 pub mod report;

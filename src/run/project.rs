@@ -21,13 +21,15 @@ use super::forest::{self, Branching, Forest, Named, Tree, heir};
 use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
 use super::model::{Model, Part};
+use super::probe::Gradients;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
 use super::search::{Evaluation, Search, check_limits};
-use super::trainer::Trainer;
+use super::trainer::{Trainer, seed_of_level};
 use super::{report, runtime, versions};
 use crate::arch::{Arch, Region};
 use crate::data::Dataset;
 use crate::graph::{Device, device, give_back};
+use crate::partition::{Ground, Parts};
 use crate::space::Norm;
 use crate::{Error, Result, files};
 
@@ -126,7 +128,7 @@ impl Project {
         for level in 0..self.recipe.split.len() {
             let mut next = vec![];
             for (part, model) in parts.iter().zip(&models) {
-                next.extend(self.parts(part, model, &mut tree)?.into_iter().map(|child| (part.clone(), child)));
+                next.extend(self.parts(part, model, &mut tree, watch)?.into_iter().map(|child| (part.clone(), child)));
             }
             models.clear(); // their checkpoints are what the next ones begin with
             for (parent, part) in &next {
@@ -147,18 +149,45 @@ impl Project {
     }
 
     /// The parts of a trained supernet: as they were found, or found now and written down.
-    fn parts(&mut self, part: &Named, model: &Model, tree: &mut Tree) -> Result<Vec<Named>> {
+    fn parts(&mut self, part: &Named, model: &Model, tree: &mut Tree, watch: &mut dyn Watch) -> Result<Vec<Named>> {
         if let Some(parts) = tree.parts(&part.name) {
             return Ok(parts.to_vec());
         }
-        self.cancel.check()?;
-        let found = forest::split(&self.recipe, model)?;
+        let found = self.split(part, model, watch)?;
         let genes = model.graph().genes();
         let named =
             |(at, region): (usize, &Region)| Named { name: format!("{}-{}", part.name, at + 1), region: region.names(genes) };
         let parts: Vec<Named> = found.regions.iter().enumerate().map(named).collect();
         tree.splits.push(Branching { of: part.name.clone(), because: found.report, parts: parts.clone() });
         tree.write(&self.folder.join(forest::FILE))?;
+        Ok(parts)
+    }
+
+    /// Splits the region of a trained supernet as the recipe says.
+    fn split(&mut self, part: &Named, model: &Model, watch: &mut dyn Watch) -> Result<Parts> {
+        let (recipe, genes, mut clock) = (&self.recipe, model.graph().genes(), Clock::start("split"));
+        let groups = if recipe.train.momentum_separation { Some(recipe.momentum_gene(genes)?) } else { None };
+        let ground = Ground { genes, region: &model.region, groups };
+        let by = &recipe.split[model.level].by;
+        let (mut step, total) = (0, by.questions(&ground));
+        let mut before = || {
+            self.cancel.check()?;
+            step += 1;
+            let (phase, subnet, seconds) = ("split".into(), Some(part.name.clone()), clock.since.elapsed().as_secs_f64());
+            watch.event(&Event { phase, subnet, step, total, seconds, ..Default::default() });
+            Ok(())
+        };
+        let mut probe = Gradients {
+            model,
+            images: &self.data.train,
+            batch: recipe.train.batch,
+            augment: recipe.train.augment,
+            compute: recipe.compute(self.device)?,
+            seed: seed_of_level(recipe.seed, model.level),
+            before: &mut before,
+        };
+        let parts = by.split(&ground, &mut probe)?;
+        clock.add_to(&mut self.seconds, &self.folder)?;
         Ok(parts)
     }
 

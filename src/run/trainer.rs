@@ -445,7 +445,7 @@ fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(Option
 }
 
 /// A seed for each level; that of the whole space is the recipe's.
-fn seed_of_level(seed: u64, level: usize) -> u64 {
+pub(super) fn seed_of_level(seed: u64, level: usize) -> u64 {
     if level == 0 { seed } else { stream(seed, "level", level as u64).next_u64() }
 }
 

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supernaut::Error;
-use supernaut::arch::{Arch, Region, stream::stream};
-use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
+use supernaut::arch::{Arch, Gene, Region, stream::stream};
+use supernaut::graph::ops::{AvgPool, Conv, GlobalPool, Identity, Linear, Relu};
+use supernaut::graph::{Device, GraphBuilder, Network, Plan, Precision, Run, Shape, Statistics};
+use supernaut::partition::Probe;
 use supernaut::run::checkpoint::Saved;
 use supernaut::run::forest::{self, Forest, heir};
 use supernaut::run::images::RunData;
 use supernaut::run::job::{Cancel, Event, Job};
 use supernaut::run::model::{ComplexityRange, Model, Part};
+use supernaut::run::probe::Gradients;
 use supernaut::run::project::{Project, Watch};
 use supernaut::run::recipe::Recipe;
 use supernaut::run::search::Evaluate;
@@ -275,4 +278,152 @@ fn what_cannot_be_is_told_before_any_work() {
     let wanted = "train.split: found \"1<-0\", which a [[split]] fixes to one option in each supernet, wanted one of 2<-0, ";
     assert!(refused("rate = 0.05", "rate = 0.05, split = \"1<-0\"").starts_with(wanted));
     assert!(refused("[\"1<-0\"]", "[\"0<-1\"]").starts_with("split.by.genes: found \"0<-1\", wanted one of 1<-0, "));
+}
+
+/// Two splits by gradient matching on top of the short recipe.
+fn matching(inherit: [&str; 2], change: &str) -> Recipe {
+    let split = |inherit: &str| {
+        let by = format!("{{ kind = \"gradient_matching\", samples = 2{change} }}");
+        format!("\n[[split]]\nby = {by}\nepochs = 1\ninherit = \"{inherit}\"\n")
+    };
+    let text = RECIPE.split("\n[[split]]").next().unwrap();
+    Recipe::from_toml(&format!("{text}{}{}", split(inherit[0]), split(inherit[1]))).unwrap()
+}
+
+#[test]
+fn gradient_matching_makes_four_regions_and_resumes_to_the_same_bytes() {
+    let recipe = matching(["all", "nothing"], "");
+    // 2 steps, 5 genes (the sixth carries the momentum groups) of 2 samples, 2 · 2 steps, 2 · 4 genes of 2 samples, 4 · 2 steps.
+    let files = check_resume(&recipe, &[1, 2, 7, 12, 14, 17, 31, 32, 33, 39]);
+    let folder = tempfile::tempdir().unwrap();
+    files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
+    let forest = forest::load(&folder.path().join("forest.json"), Device::Cpu).unwrap();
+    let momentum = recipe.momentum_gene(forest.graph().genes()).unwrap();
+    let regions: Vec<&Region> = forest.leaves().iter().map(|leaf| &leaf.region).collect();
+    assert_eq!(regions.iter().map(|region| region.size()).sum::<f64>(), 15_625.0);
+    assert!(regions.len() == 4 && regions.iter().all(|region| region.options(momentum).len() == 5));
+    assert!(regions.iter().enumerate().all(|(at, a)| regions[..at].iter().all(|b| a.intersect(b).is_none())));
+    let tree: serde_json::Value = serde_json::from_slice(&files["forest.json"]).unwrap();
+    let because = &tree["splits"][0]["because"];
+    let genes = because["genes"].as_object().unwrap();
+    let between = |gene: &str| genes[gene]["between"].as_f64().unwrap();
+    let chosen = because["gene"].as_str().unwrap();
+    assert!(genes.len() == 5 && genes.keys().all(|gene| between(gene) <= between(chosen)), "{because}");
+}
+
+#[test]
+fn a_restart_changes_the_weights_and_inheriting_all_does_not() {
+    for (inherit, same) in [("nothing", false), ("all", true)] {
+        let (recipe, folder) = (matching(["all", inherit], ""), tempfile::tempdir().unwrap());
+        let cancel = Cancel::default();
+        // Till the first of the last supernets has been begun: it takes one step, and its first checkpoint was before that.
+        let mut project = Project::open(recipe.clone(), &dataset(24, 8, 8), folder.path(), cancel.clone()).unwrap();
+        assert!(project.train(&mut Stop(cancel, 33)).is_err());
+        drop(project);
+        let read = |name: &str| supernaut::run::checkpoint::load(&folder.path().join(name), Device::Cpu).unwrap();
+        let parent = read("supernet-1.safetensors");
+        let region = read("supernet-1-1.safetensors").manifest.part;
+        let saved = heir(&recipe, &parent, &region, &data(&recipe).hash).unwrap();
+        let theirs = named(&parent.model.network, parent.model.network.flat());
+        let mine = named(&saved.model.network, saved.model.network.flat());
+        assert_eq!(mine.iter().all(|(name, values)| theirs[name] == *values), same, "{inherit}");
+    }
+}
+
+#[test]
+fn every_setting_of_gradient_matching_splits() {
+    for change in [
+        ", gene = \"within\"",
+        ", distance = \"euclidean\"",
+        ", quirk = \"mixed\"",
+        ", quirk = \"running\"",
+        ", smallest = 1, ways = 3, largest = 2",
+    ] {
+        let (recipe, folder) = (matching(["weights", "weights"], change), tempfile::tempdir().unwrap());
+        let forest = train(&recipe, folder.path(), u64::MAX).unwrap();
+        assert_eq!(forest.leaves().len(), if change.contains("ways = 3") { 9 } else { 4 }, "{change}");
+    }
+}
+
+#[test]
+fn the_options_of_a_gene_share_what_lies_between_choices_and_is_not_theirs() {
+    let graph = Model::supernet(plain().space, task(8, 8), 0, Device::Cpu).unwrap().network.graph().clone();
+    for (gene, edge) in [(0, "1<-0"), (5, "3<-2")] {
+        let shared = graph.shared_by_options(gene);
+        let model = Model::supernet(plain().space, task(8, 8), 0, Device::Cpu).unwrap();
+        for (slot, place) in model.network.slots().iter().enumerate() {
+            let outside = ["stem.", "last.", "classifier."].iter().any(|part| place.name.starts_with(part));
+            let wanted = !outside && !place.name.contains(&format!(".{edge}."));
+            assert_eq!(shared[model.network.node_of(slot)], wanted, "{} for {edge}", place.name);
+        }
+    }
+}
+
+/// Asks a model for products of its gradients on 8 images.
+fn products(model: &Model, gene: usize, options: &[usize], sample: u64) -> Vec<Vec<f64>> {
+    let (recipe, images) = (plain(), device_pictures(8, 8, 3));
+    let mut probe = Gradients {
+        model,
+        images: &images,
+        batch: 8,
+        augment: Default::default(),
+        compute: recipe.compute(Device::Cpu).unwrap(),
+        seed: 1,
+        before: &mut || Ok(()),
+    };
+    probe.products(gene, options, sample).unwrap()
+}
+
+#[test]
+fn products_are_those_of_gradients_taken_one_by_one() {
+    let model = parent(&plain(), 2).model;
+    let (gene, options, sample) = (2, [1, 3, 4], 7);
+    let found = products(&model, gene, &options, sample);
+    let mut rng = stream(1, "partition/2<-1", sample);
+    let arch = model.region.draw(&mut rng);
+    let (pixels, labels) = device_pictures(8, 8, 3).slice(0, 8); // in another order, which changes nothing but the rounding
+    let gradient = |option: usize| {
+        let plan = Plan::live(model.graph(), &arch.with(gene, option));
+        let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+        let loss = plan.run(&model.network, &run, &pixels).cross_entropy_for_logits(&labels);
+        let kept = |name: &str| !["stem.", "last.", "classifier."].iter().any(|part| name.starts_with(part));
+        let slots = model.network.slots_of(&plan).into_iter();
+        let slots: Vec<usize> = slots.filter(|&slot| !model.network.slots()[slot].name.contains(".2<-1.")).collect();
+        let leaves: Vec<&Tensor> = slots.iter().map(|&slot| model.network.leaf(slot)).collect();
+        let gradients = Tensor::run_backward(&[&loss], &leaves, false, false);
+        let named = slots.iter().zip(gradients).filter(|(slot, _)| kept(&model.network.slots()[**slot].name));
+        named.map(|(&slot, gradient)| (slot, gradient)).collect::<BTreeMap<usize, Tensor>>()
+    };
+    let gradients = options.map(gradient);
+    let product = |a: &BTreeMap<usize, Tensor>, b: &BTreeMap<usize, Tensor>| -> f64 {
+        a.iter().filter_map(|(slot, x)| Some((x * b.get(slot)?).sum(tch::Kind::Double).double_value(&[]))).sum()
+    };
+    for (i, a) in gradients.iter().enumerate() {
+        for (j, b) in gradients.iter().enumerate() {
+            let (wanted, scale) = (product(a, b), (product(a, a) * product(b, b)).sqrt());
+            assert!((found[i][j] - wanted).abs() <= 1e-3 * scale, "{i} {j}: found {}, wanted {wanted}", found[i][j]);
+        }
+    }
+}
+
+#[test]
+fn an_operation_and_its_double_have_the_same_gradients() {
+    let genes = ["first", "second"].map(|name| Gene { name: name.into(), options: ["a", "b", "c"].map(String::from).to_vec() });
+    let mut builder = GraphBuilder::image(Shape::of_image(3, 8, 8), genes.to_vec());
+    let stem = builder.op("stem", Conv::new(4, 3, 1), &[0]).unwrap();
+    let [one, double] = ["one", "double"].map(|name| builder.op(name, Identity, &[stem]).unwrap());
+    let pooled = builder.op("pooled", AvgPool { kernel: 3, stride: 1, pad: 1 }, &[stem]).unwrap();
+    let first = builder.choice(0, vec![one, pooled, double]).unwrap();
+    let middle = builder.op("middle", Conv::new(4, 3, 1), &[first]).unwrap();
+    let options = ["x", "y", "z"].map(|name| builder.op(name, Relu, &[middle]).unwrap());
+    let second = builder.choice(1, options.to_vec()).unwrap();
+    let pool = builder.op("pool", GlobalPool, &[second]).unwrap();
+    let logits = builder.op("classifier", Linear { features: 8 }, &[pool]).unwrap();
+    let graph = builder.finish(logits);
+    let region = Region::whole(graph.genes());
+    let network = Network::supernet(graph, 3, Device::Cpu);
+    let model = Model { space: plain().space, task: task(8, 8), arch: None, region, level: 0, network };
+    let found = products(&model, 0, &[0, 1, 2], 0);
+    assert!(found[0][0] > 0.0 && found[0][0] == found[2][2] && found[0][2] == found[0][0]);
+    assert!(found[0][1] != found[0][0]);
 }

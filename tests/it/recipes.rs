@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use supernaut::graph::Device;
+use supernaut::partition::PartitionConfig;
 use supernaut::run::forest;
 use supernaut::run::images::Lessons;
 use supernaut::run::job::{Cancel, Job};
@@ -19,7 +20,12 @@ fn run_whole(mut recipe: Recipe) {
     let (folder, data) = (tempfile::tempdir().unwrap(), dataset(12, 8, 16));
     recipe.validation = 8;
     recipe.train.epochs = 1;
-    recipe.split.iter_mut().for_each(|split| split.epochs = split.epochs.min(1));
+    for split in &mut recipe.split {
+        split.epochs = split.epochs.min(1);
+        if let PartitionConfig::GradientMatching(matching) = &mut split.by {
+            matching.samples = 1;
+        }
+    }
     recipe.search = SearchConfig { population: 2, generations: 0, ..recipe.search };
     recipe.retrain = RetrainConfig { start: Start::Supernet, epochs: 0, ..recipe.retrain };
     recipe.latency.seconds = 0.01;

@@ -10,7 +10,7 @@ mod plot;
 mod ranking;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -474,10 +474,12 @@ fn place(search: &Search, this: &Evaluation) -> Vec<String> {
 
 fn curves(run: &Run, events: &[Event]) -> String {
     let subnets = || run.subnets.iter().enumerate();
-    let train = Curve::new("ink".into(), events, "train", None);
+    let supernets: BTreeSet<_> =
+        events.iter().filter(|event| event.phase == "train").map(|event| event.subnet.as_deref()).collect();
+    let train: Vec<_> = supernets.into_iter().map(|name| Curve::new("ink".into(), events, "train", name)).collect();
     let retrain = subnets().map(|(at, subnet)| Curve::new(format!("s{}", at % TONES), events, "retrain", Some(&subnet.name)));
     let names: String = subnets().map(|(at, subnet)| format!("<li>{}</li>", named(at, subnet))).collect();
-    let left = losses("Supernet training loss", "", &[train]);
+    let left = losses("Supernet training loss", "", &train);
     let right = losses("Retraining loss", &format!(r#"<ul class="legend">{names}</ul>"#), &retrain.collect::<Vec<_>>());
     let pair: String = [left, right].into_iter().flatten().collect();
     if pair.is_empty() {
