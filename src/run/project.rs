@@ -21,7 +21,7 @@ use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
 use super::model::{Model, Part};
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
-use super::search::{Evaluation, Search, check_limits};
+use super::search::{self, Evaluation, Search};
 use super::trainer::Trainer;
 use super::{report, runtime, versions};
 use crate::arch::{Arch, Region};
@@ -80,7 +80,7 @@ impl Project {
         let data = RunData::new(&recipe, data)?;
         // Better now than after an hour of training.
         runtime::check()?;
-        check_limits(&recipe, &data.task)?;
+        search::check(&recipe, &data.task)?;
         recipe.check_splits(recipe.space.graph(&data.task, Norm::Shared)?.genes())?;
         data.memory.check(&recipe)?;
         files::make_writable_folder(folder)?;

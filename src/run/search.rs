@@ -1,4 +1,4 @@
-//! The search: evolution asks, the supernet and the clock answer, and what was learnt is remembered in a file.
+//! The search: a strategy asks, the supernet and the clock answer, and what was learnt is remembered in a file.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::OpenOptions;
@@ -21,7 +21,7 @@ use super::runtime::{self, Latency};
 use crate::arch::{Arch, Cost, Metric};
 use crate::graph::{Device, Graph, Plan};
 use crate::hash::sha256;
-use crate::search::{Evolution, Settings, Trial, fronts, spread};
+use crate::search::{Query, Study, Trial, fronts, spread};
 use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
 
@@ -68,8 +68,8 @@ pub struct Search {
     /// The same space with own norms: what is counted and timed.
     counted: Graph,
     evaluator: Evaluator,
-    evolution: Evolution,
-    queue: VecDeque<(Arch, String)>,
+    study: Study,
+    queue: VecDeque<(Query, String)>,
     /// Cost and key of everything that was drawn, since draws repeat; no key for what doesn't read the image.
     looked_at: HashMap<Arch, (Cost, Option<String>)>,
     known: HashMap<String, Evaluation>,
@@ -87,7 +87,7 @@ impl Search {
     pub fn new(recipe: Arc<Recipe>, forest: impl Into<Forest>, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
         let (mut config, forest) = (recipe.search.clone(), forest.into());
         let counted = forest.space().graph(forest.task(), Norm::Own)?;
-        let meets = check_limits(&recipe, forest.task())?;
+        let meets = check(&recipe, forest.task())?;
         if config.needs_latency() {
             runtime::check()?;
         }
@@ -109,10 +109,10 @@ impl Search {
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
         let (region, genes) = (forest.region(), forest.region().genes(forest.graph().genes()));
         let meets = meets.and_then(|arch| region.lower(&arch));
-        let evolution = Evolution::new(settings(&config), genes, meets, recipe.seed);
+        let study = Study::new(&config.strategy, &genes, recipe.seed)?.beginning_with(meets);
         let (queue, looked_at, started) = (VecDeque::new(), HashMap::new(), Instant::now());
         let (done, archs) = (vec![], vec![]);
-        Ok(Self { config, recipe, forest, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
+        Ok(Self { config, recipe, forest, counted, evaluator, study, queue, looked_at, known, done, archs, memory, started })
     }
 
     /// Hands back what was searched.
@@ -165,7 +165,7 @@ impl Search {
     fn ask(&mut self) -> Result<bool> {
         let (forest, counted, limits, looked_at) = (&self.forest, &self.counted, self.config.limits.set(), &mut self.looked_at);
         let mut nearest: Option<(f64, Metric, Limit, f64, Arch)> = None;
-        let asked = self.evolution.ask(|own| {
+        let asked = self.study.ask(|own| {
             let arch = &forest.region().lift(own);
             let (cost, key) = looked_at.entry(arch.clone()).or_insert_with(|| look_at(forest, counted, arch)).clone();
             for &(metric, limit) in &limits {
@@ -181,9 +181,8 @@ impl Search {
         if let (true, true, Some((_, metric, limit, value, arch))) = (asked.is_empty(), self.done.is_empty(), nearest) {
             return Err(unreachable_limit(metric, limit, value, &forest.space().text(&arch)));
         }
-        let lifted = asked.iter().map(|own| forest.region().lift(own));
-        let keyed = lifted.map(|arch| (forest.canonical(&arch), Plan::live(forest.graph(), &arch).key()));
-        self.queue = keyed.collect();
+        let key = |query: &Query| Plan::live(forest.graph(), &forest.region().lift(&query.arch)).key();
+        self.queue = asked.into_iter().map(|query| (query.clone(), key(&query))).collect();
         Ok(!self.queue.is_empty())
     }
 
@@ -209,7 +208,7 @@ impl Search {
     }
 
     fn total(&self) -> u64 {
-        (self.config.population * (self.config.generations + 1)) as u64
+        self.config.strategy.total(&self.forest.region().genes(self.forest.graph().genes()))
     }
 
     fn event(&self, evaluation: &Evaluation) -> Event {
@@ -234,7 +233,7 @@ impl Search {
         let timed = self.done.iter().filter_map(|evaluation| Some((evaluation.latency_ms?.median, &evaluation.arch)));
         match timed.min_by(|a, b| excess(limit, a.0).total_cmp(&excess(limit, b.0))) {
             Some((value, arch)) => Err(unreachable_limit(Metric::LatencyMs, limit, value, arch)),
-            None => Err(Error::invalid("search", "no architecture to judge", "a population and limits that leave some")),
+            None => Err(Error::invalid("search", "no architecture to judge", "a strategy and limits that leave some")),
         }
     }
 }
@@ -244,10 +243,10 @@ impl Job for Search {
         if self.queue.is_empty() && !self.ask()? {
             return self.found().map(|()| None);
         }
-        let (arch, key) = self.queue.pop_front().expect("just filled");
+        let (query, key) = self.queue.pop_front().expect("just filled");
+        let arch = self.forest.canonical(&self.forest.region().lift(&query.arch));
         let evaluation = self.judge(&arch, &key)?;
-        let own = self.forest.region().lower(&arch).expect("a canonical form stays within the region");
-        self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: own }]);
+        self.study.tell(Trial { query, figures: self.figures(&evaluation) })?;
         self.archs.push(arch);
         self.done.push(evaluation);
         Ok(self.done.last().map(|evaluation| self.event(evaluation)))
@@ -273,11 +272,6 @@ impl Job for Search {
     }
 }
 
-fn settings(config: &SearchConfig) -> Settings {
-    let SearchConfig { population, generations, parents, mutations, crossovers, mutation_rate, .. } = *config;
-    Settings { population, generations, parents, mutations, crossovers, mutation_rate }
-}
-
 /// How far `value` lies outside.
 fn excess(limit: Limit, value: f64) -> f64 {
     let below = limit.min.map_or(0.0, |min| min - value);
@@ -292,11 +286,12 @@ fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Er
     Error::Constraint { metric: metric.name().into(), wanted, nearest }
 }
 
-/// Refuses limits that no architecture meets; where some are set on params or MACs, gives one that meets these. Cheap, so
+/// Refuses a strategy that the space is too large for, and limits that no architecture meets; where some are set on params or MACs, gives one that meets these. Cheap, so
 /// that it can be asked before a supernet is trained. Exact for limits on one figure from one side; within a window, or
 /// under several at once, the nearest is found gene by gene.
-pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
+pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     let counted = recipe.space.graph(task, Norm::Own)?;
+    recipe.search.strategy.start(counted.genes())?;
     let text = |arch: &Arch| recipe.space.text(arch);
     let missed =
         |metric: Metric, limit: Limit, arch: &Arch| metric.of(counted.cost(arch)).map_or(0.0, |value| excess(limit, value));
