@@ -251,7 +251,7 @@ impl Project {
         })?;
         clock.add_to(&mut self.seconds, &self.folder)?;
         let (result, found) = (search.result()?, search.chosen());
-        let forest = search.into_forest();
+        let forest = search.into_forest().expect("supernets were searched");
         give_back();
         Ok(Searched { result, found, forest })
     }

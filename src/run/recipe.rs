@@ -378,6 +378,18 @@ impl SearchConfig {
         self.objectives.contains(&Metric::LatencyMs) || self.limits.latency_ms.is_some()
     }
 
+    /// How many of the `most` validation images an architecture is judged on.
+    pub fn images_of(&self, most: usize) -> Result<usize> {
+        let images = if self.images == 0 { most } else { self.images };
+        if images > most {
+            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
+        }
+        match self.strategy.images().filter(|&part| part > images) {
+            None => Ok(images),
+            Some(part) => Err(Error::invalid("search.strategy.images", part, format!("at most the {images} that all are"))),
+        }
+    }
+
     /// The measure of accuracy in words: it is recorded with every figure.
     pub fn bn_text(&self) -> String {
         match self.bn {
@@ -386,7 +398,8 @@ impl SearchConfig {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Checks every value by itself.
+    pub fn check(&self) -> Result<()> {
         self.strategy.check("search.strategy")?;
         at_least("search.batch", self.batch as f64, 1.0)?;
         at_least("search.keep", self.keep as f64, 1.0)?;

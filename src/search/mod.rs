@@ -57,6 +57,11 @@ pub trait Settings {
     /// How many judgements there will be, at most.
     fn total(&self, genes: &[Gene]) -> u64;
 
+    /// On how many images it wants architectures judged, where it doesn't want all.
+    fn images(&self) -> Option<usize> {
+        None
+    }
+
     /// The strategy at its beginning, or why it can't be used on these genes.
     fn start(&self, genes: &[Gene]) -> Result<Box<dyn Strategy>>;
 }
@@ -89,6 +94,8 @@ strategies! {
     "regularised" => regularised::Regularised,
     /// A population that keeps to the Pareto front (NSGA-II).
     "nsga2" => nsga2::Nsga2,
+    /// Many on few images, the best of these on all (RSPS).
+    "rounds" => rounds::Rounds,
     /// Everything, one after the other.
     "exhaustive" => exhaustive::Exhaustive,
 }

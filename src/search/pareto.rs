@@ -63,7 +63,7 @@ fn crowding<P: AsRef<[f64]>>(points: &[P], front: &[usize]) -> Vec<f64> {
         let (first, last) = (order[0], order[order.len() - 1]);
         (distance[first], distance[last]) = (f64::INFINITY, f64::INFINITY);
         let extent = value(last) - value(first);
-        for near in order.windows(3).filter(|_| extent > 0.0) {
+        for near in order.windows(3).filter(|_| extent > 0.0 && extent.is_finite()) {
             distance[near[1]] += (value(near[2]) - value(near[0])) / extent;
         }
     }

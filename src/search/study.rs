@@ -83,6 +83,8 @@ pub struct Study {
     first: Option<Arch>,
     seen: HashSet<String>,
     trials: Vec<Trial>,
+    /// How many figures there are, once that is known.
+    objectives: Option<usize>,
 }
 
 impl Study {
@@ -93,7 +95,7 @@ impl Study {
     pub fn new(strategy: &StrategyConfig, genes: &[Gene], seed: u64) -> Result<Self> {
         strategy.check("strategy")?;
         let (strategy, genes) = (strategy.start(genes)?, genes.to_vec());
-        Ok(Self { strategy, genes, seed, round: 0, first: None, seen: HashSet::new(), trials: vec![] })
+        Ok(Self { strategy, genes, seed, round: 0, first: None, seen: HashSet::new(), trials: vec![], objectives: None })
     }
 
     /// Asks for `first` before the strategy does: an architecture that is known to meet limits which random draws may miss.
@@ -104,7 +106,7 @@ impl Study {
     /// What to judge next, nothing at the end; ask again once all of it was told. `admit` gives a name to what may be tried,
     /// and `None` to what may not; architectures of one name are the same, and the first of them stands for all.
     pub fn ask(&mut self, mut admit: impl FnMut(&Arch) -> Option<String>) -> Vec<Query> {
-        let Self { strategy, genes, seed, round, first, seen, trials } = self;
+        let Self { strategy, genes, seed, round, first, seen, trials, .. } = self;
         let mut admit = |arch: &Arch| admit(arch).is_some_and(|name| seen.insert(name));
         if let Some(first) = first.take().filter(|first| admit(first)) {
             return vec![Query::full(first)];
@@ -115,19 +117,26 @@ impl Study {
         queries
     }
 
-    /// What the answer to a query was. It may also tell of what was never asked for, before the first round.
+    /// What the answer to a query was.
     ///
     /// # Errors
-    /// If a figure is NaN, which has no place in an order, or there are more or fewer than before.
+    /// As [`check`](Self::check).
     pub fn tell(&mut self, trial: Trial) -> Result<()> {
-        let wanted = self.trials.first().map_or(trial.figures.len().max(1), |first| first.figures.len());
-        if trial.figures.len() != wanted {
-            return Err(Error::invalid("figures", trial.figures.len(), format!("{wanted}, one per objective")));
-        }
-        if trial.figures.iter().any(|figure| figure.is_nan()) {
-            return Err(Error::invalid("figures", format!("{:?}", trial.figures), "numbers: NaN has no place in an order"));
-        }
+        self.check(&trial.figures)?;
         self.trials.push(trial);
+        Ok(())
+    }
+
+    /// Refuses NaN, which has no place in an order, and more or fewer figures than were told before.
+    pub fn check(&mut self, figures: &[f64]) -> Result<()> {
+        let wanted = self.objectives.unwrap_or(figures.len().max(1));
+        if figures.len() != wanted {
+            return Err(Error::invalid("figures", figures.len(), format!("{wanted}, one per objective")));
+        }
+        if figures.iter().any(|figure| figure.is_nan()) {
+            return Err(Error::invalid("figures", format!("{figures:?}"), "numbers: NaN has no place in an order"));
+        }
+        self.objectives = Some(wanted);
         Ok(())
     }
 
@@ -203,6 +212,7 @@ pub(super) mod tests {
         check(r#"{"kind": "evolution", "population": 8, "generations": 3, "parents": 3, "mutations": 4, "crossovers": 4}"#);
         check(r#"{"kind": "regularised", "population": 8, "sample": 3, "trials": 30}"#);
         check(r#"{"kind": "nsga2", "population": 8, "generations": 3}"#);
+        check(r#"{"kind": "rounds", "rounds": 2, "candidates": 6, "images": 8, "again": 2}"#);
         check(r#"{"kind": "exhaustive"}"#);
     }
 

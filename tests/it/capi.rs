@@ -76,6 +76,11 @@ fn jobs_live_and_end_as_the_header_says() {
 }
 
 #[test]
+fn a_loop_of_the_callers_own_is_asked_and_told() {
+    check("tests/c/strategy.c");
+}
+
+#[test]
 fn the_example_finds_exports_and_proves_a_network() {
     for language in [C99, CPP11] {
         let folder = workshop();

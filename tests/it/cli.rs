@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::common::pictures;
 
-const RECIPE: &str = r#"
+pub const RECIPE: &str = r#"
 name = "tiny"
 seed = 3
 threads = 1
@@ -42,12 +42,12 @@ seconds = 0.02
 "#;
 
 /// A folder with data, a recipe and room for runs.
-struct Place {
+pub struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         place.idx("train", 320, 1);
         place.idx("t10k", 40, 2);
@@ -55,11 +55,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn recipe(&self, name: &str, text: &str) {
+    pub fn recipe(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
@@ -86,19 +86,19 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// A successful call's standard output.
-    fn works(&self, arguments: &[&str]) -> String {
+    pub fn works(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The one sentence of a refused call.
-    fn refused(&self, arguments: &[&str]) -> String {
+    pub fn refused(&self, arguments: &[&str]) -> String {
         refusal(&self.run(arguments))
     }
 
@@ -110,7 +110,7 @@ impl Place {
         self.refused(&["run", "changed.toml", "--data", "data", "--out", "changed"])
     }
 
-    fn json(&self, name: &str) -> Value {
+    pub fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 }
@@ -123,7 +123,7 @@ fn refusal(output: &Output) -> String {
     errors[0].to_owned()
 }
 
-fn contains(message: &str, parts: &[&str]) {
+pub fn contains(message: &str, parts: &[&str]) {
     assert!(parts.iter().all(|part| message.contains(part)), "{message}\nshould contain {parts:?}");
 }
 
@@ -510,7 +510,7 @@ fn a_missing_onnx_runtime_is_told_before_any_training() {
     assert!(!place.path("out/supernet.safetensors").exists());
 }
 
-fn benchmark(name: &str) -> Option<PathBuf> {
+pub fn benchmark(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nb201").join(name);
     if !path.exists() {
         println!("skipped: {} is not there", path.display());

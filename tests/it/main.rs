@@ -10,5 +10,6 @@ mod header;
 mod memory;
 mod planning;
 mod recipes;
+mod searching;
 mod tidy;
 mod training;
