@@ -23,10 +23,7 @@ static const char *const RECIPE =
     "train = { epochs = 8, batch = 32, augment = { crop = 1, flip = true } }\n"
     "retrain = { epochs = 8, batch = 32, augment = { crop = 1, flip = true }, start = 'supernet' }\n"
     "[search]\n"
-    "population = 12\n"
-    "generations = 2\n"
-    "mutations = 6\n"
-    "crossovers = 6\n"
+    "strategy = { kind = 'evolution', population = 12, generations = 2, mutations = 6, crossovers = 6 }\n"
     "limits = { macs = { max = 250_000 } }\n";
 
 /* 1. Ctrl-C: cancelling is one atomic store, so a signal handler may do it. */

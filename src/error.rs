@@ -123,3 +123,13 @@ impl Error {
         Self::Corrupt { path: path.as_ref().to_owned(), what: what.into() }
     }
 }
+
+/// Refuses `value` below `least`.
+pub(crate) fn at_least(field: &str, value: f64, least: f64) -> Result<()> {
+    if value >= least { Ok(()) } else { Err(Error::invalid(field, value, format!("at least {least}"))) }
+}
+
+/// Refuses `value` outside `least` to `most`.
+pub(crate) fn within(field: &str, value: f64, least: f64, most: f64) -> Result<()> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(Error::invalid(field, value, format!("{least}…{most}"))) }
+}

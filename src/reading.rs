@@ -21,6 +21,9 @@ pub fn parse_toml<'de, T: Deserialize<'de>>(what: &str, document: toml::Deserial
         .map_err(|error| Mistake::of(&error.path().to_string(), error.inner().message()).in_whole(what))
 }
 
+/// Keys that stood in `[search]` before there were strategies.
+const MOVED_TO_STRATEGY: [&str; 6] = ["population", "generations", "parents", "mutations", "crossovers", "mutation_rate"];
+
 /// What serde found wrong.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Mistake {
@@ -49,6 +52,10 @@ impl Mistake {
             (true, false) => format!("{table}.{name}"),
             (false, _) => path.to_owned(),
         };
+        if is_field && options.contains(&"strategy") && MOVED_TO_STRATEGY.contains(&name) {
+            let wanted = format!("it in the strategy's own table: strategy = {{ kind = \"evolution\", {name} = … }}");
+            return Self { path, found: "a key that has moved".into(), wanted };
+        }
         let found = if is_field { "an unknown key".to_owned() } else { format!("\"{name}\"") };
         Self { path, found, wanted: format!("{}one of {}", did_you_mean(name, options), options.join(", ")) }
     }

@@ -19,4 +19,5 @@ mod rank;
 mod result;
 mod space;
 mod status;
+mod strategy;
 mod version;

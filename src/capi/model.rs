@@ -19,7 +19,7 @@ use crate::run::checkpoint::{self, Saved};
 use crate::run::images::RunData;
 use crate::run::model::Model;
 use crate::run::recipe::Recipe;
-use crate::run::search::check_limits;
+use crate::run::search;
 use crate::run::trainer::Trainer;
 
 /// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
@@ -123,7 +123,7 @@ fn recipe(text: &str) -> crate::Result<Recipe> {
 fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let device = device(&recipe.device)?;
     let images = RunData::new(&recipe, data)?;
-    check_limits(&recipe, &images.task)?; // better now than after the training
+    search::check(&recipe, &images.task)?; // better now than after the training
     if !recipe.split.is_empty() {
         let wanted = "none: a handle is one supernet; the program trains several, and snt_model_load reads each";
         return Err(Error::invalid("split", format!("{} splits", recipe.split.len()), wanted).into());

@@ -20,10 +20,10 @@ use crate::space::{Norm, SpaceConfig, Task, canonical};
 
 /// A search space on images of given sizes. It never changes, so every thread may use it.
 pub struct snt_space {
-    config: SpaceConfig,
+    pub(super) config: SpaceConfig,
     /// With norms as a network that stands alone has them: what is counted.
-    graph: Graph,
-    _context: Arc<Context>,
+    pub(super) graph: Graph,
+    pub(super) context: Arc<Context>,
 }
 
 /// Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn snt_space_builtin(
         table.insert("kind".into(), name.into());
         let config: SpaceConfig = parse_json("space", &Value::Object(table).to_string())?;
         let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
-        Ok(snt_space { config, graph, _context: context })
+        Ok(snt_space { config, graph, context })
     })
 }
 

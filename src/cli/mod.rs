@@ -3,6 +3,7 @@
 mod progress;
 mod rank;
 mod ranking;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,7 @@ enum Command {
     Run(RunArgs),
     /// Train the supernet of a recipe: DIR/supernet.safetensors, and DIR/forest.json if it is split.
     Train(RunArgs),
-    /// Search a trained supernet: DIR/search.json.
+    /// Search a trained supernet, or a table of figures: DIR/search.json.
     Search(SearchArgs),
     /// Train one architecture of a supernet on: DIR/NAME.safetensors.
     Retrain(RetrainArgs),
@@ -89,13 +90,17 @@ struct Place {
 #[derive(Args)]
 struct SearchArgs {
     /// Checkpoint of a trained supernet, or the forest.json of several.
-    supernet: PathBuf,
+    #[arg(required_unless_present = "table", conflicts_with = "table")]
+    supernet: Option<PathBuf>,
     /// Folder for search.json and what was evaluated.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Recipe whose [search], [latency] and memory_limit are used instead of the checkpoint's own.
+    /// Recipe whose [search], [latency] and memory_limit are used instead of the checkpoint's own; with --table its [space],
+    /// [search] and seed.
     #[arg(long)]
     recipe: Option<PathBuf>,
+    #[command(flatten)]
+    table: table::TableArgs,
     #[command(flatten)]
     place: Place,
 }
@@ -255,7 +260,8 @@ fn train(args: RunArgs) -> Result<()> {
 }
 
 fn search(args: SearchArgs) -> Result<()> {
-    let manifest = finished(&args.supernet)?;
+    let Some(supernet) = &args.supernet else { return table::search(&args) };
+    let manifest = finished(supernet)?;
     let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
         let other = Recipe::read(path)?;
@@ -263,7 +269,7 @@ fn search(args: SearchArgs) -> Result<()> {
     }
     let mut project = args.place.project(recipe.clone(), &args.out)?;
     manifest.same("data", &manifest.data_hash, &project.data().hash)?;
-    let forest = forest::load(&args.supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?;
+    let forest = forest::load(supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?;
     let Searched { result, found, .. } = project.search(forest, &mut Progress::default())?;
     let path = args.out.join("search.json");
     files::write_whole(&path, (serde_json::to_string_pretty(&result).expect("plain data") + "\n").as_bytes())?;

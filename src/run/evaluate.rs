@@ -21,7 +21,8 @@ pub struct Evaluator {
     calibration: Option<DeviceImages>,
     batch: usize,
     compute: Compute,
-    known: HashMap<(usize, String), f64>,
+    /// By the supernet, what is computed, and on how many images.
+    known: HashMap<(usize, String, usize), f64>,
 }
 
 impl Evaluator {
@@ -37,21 +38,27 @@ impl Evaluator {
 
     /// Share of the images that `arch` classifies correctly, by the supernet of `forest` that it belongs to.
     pub fn accuracy(&mut self, forest: &Forest, arch: &Arch) -> Result<f64> {
+        self.accuracy_on(forest, arch, None)
+    }
+
+    /// The same of the first `count` images, if not of all.
+    pub fn accuracy_on(&mut self, forest: &Forest, arch: &Arch, count: Option<usize>) -> Result<f64> {
+        let images = self.images.first(count.unwrap_or(self.images.len()));
         let leaf = forest.position(arch)?;
         let model = &forest.leaves()[leaf];
-        let key = (leaf, Plan::live(model.graph(), arch).key());
+        let key = (leaf, Plan::live(model.graph(), arch).key(), images.len());
         if let Some(&known) = self.known.get(&key) {
             return Ok(known);
         }
         let Compute { precision, kernels } = self.compute;
         let plan = Plan::with(model.graph(), arch, kernels);
         let accuracy = tch::no_grad(|| match &self.calibration {
-            Some(images) if !model.network.tracks() => {
+            Some(calibration) if !model.network.tracks() => {
                 let own = model.network.with_own_statistics(&plan);
-                calibrate(&own, &plan, images, self.batch, precision);
-                accuracy(&own, &plan, &self.images, self.batch, precision)
+                calibrate(&own, &plan, calibration, self.batch, precision);
+                accuracy(&own, &plan, &images, self.batch, precision)
             }
-            _ => accuracy(&model.network, &plan, &self.images, self.batch, precision),
+            _ => accuracy(&model.network, &plan, &images, self.batch, precision),
         });
         self.known.insert(key, accuracy);
         Ok(accuracy)

@@ -35,6 +35,7 @@ impl RunData {
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
         let (test, task, hash) = (on(&data.test), Task::of(data)?, data.hash());
+        recipe.search.images_of(validation.len())?;
         let memory = Memory::new(recipe, &task, [train.len(), validation.len(), test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }

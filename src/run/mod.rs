@@ -1,6 +1,7 @@
 //! Putting the parts to work: recipes, training, search, export, checkpoints, reports.
 
 pub mod checkpoint;
+pub mod dialogue;
 pub mod evaluate;
 pub mod export;
 mod feed;
@@ -8,6 +9,7 @@ pub mod forest;
 pub mod ground;
 pub mod images;
 pub mod job;
+pub mod judge;
 pub mod memory;
 pub mod model;
 pub mod probe;
@@ -17,5 +19,6 @@ pub mod report;
 pub mod runtime;
 pub mod search;
 pub mod splits;
+pub mod table;
 pub mod trainer;
 pub mod versions;

@@ -23,7 +23,7 @@ use super::job::{Cancel, Event, Job, drive};
 use super::model::{Model, Part};
 use super::probe::Gradients;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
-use super::search::{Evaluation, Search, check_limits};
+use super::search::{self, Evaluation, Search};
 use super::trainer::{Trainer, seed_of_level};
 use super::{report, runtime, versions};
 use crate::arch::{Arch, Region};
@@ -83,7 +83,7 @@ impl Project {
         let data = RunData::new(&recipe, data)?;
         // Better now than after an hour of training.
         runtime::check()?;
-        check_limits(&recipe, &data.task)?;
+        search::check(&recipe, &data.task)?;
         recipe.check_splits(recipe.space.graph(&data.task, Norm::Shared)?.genes())?;
         data.memory.check(&recipe)?;
         files::make_writable_folder(folder)?;
@@ -285,7 +285,7 @@ impl Project {
         })?;
         clock.add_to(&mut self.seconds, &self.folder)?;
         let (result, found) = (search.result()?, search.chosen());
-        let forest = search.into_forest();
+        let forest = search.into_forest().expect("supernets were searched");
         give_back();
         Ok(Searched { result, found, forest })
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::splits::SplitConfig;
 use crate::arch::Metric;
 use crate::data::Source;
+use crate::error::{at_least, within};
 use crate::graph::{Compute, Device, Kernels, Precision, Process, onnx};
 use crate::hash::sha256;
 use crate::loss::LossConfig;
@@ -14,6 +15,7 @@ use crate::optimizer::{GradReset, SgdConfig};
 use crate::reading::{one_line, parse_json, parse_toml};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
+use crate::search::StrategyConfig;
 use crate::space::SpaceConfig;
 use crate::{Error, Result};
 
@@ -345,18 +347,8 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchConfig {
-    /// Architectures per generation.
-    pub population: usize,
-    /// Generations after the first.
-    pub generations: usize,
-    /// How many of the best have children.
-    pub parents: usize,
-    /// Children by mutation, per generation.
-    pub mutations: usize,
-    /// Children by crossover, per generation.
-    pub crossovers: usize,
-    /// Chance of each gene to be drawn anew in a mutation.
-    pub mutation_rate: f64,
+    /// What is tried next.
+    pub strategy: StrategyConfig,
     /// What is wanted: one metric gives one winner, several give a Pareto front.
     pub objectives: Vec<Metric>,
     /// What is allowed.
@@ -376,12 +368,7 @@ pub struct SearchConfig {
 impl Default for SearchConfig {
     fn default() -> Self {
         Self {
-            population: 50,
-            generations: 20,
-            parents: 10,
-            mutations: 25,
-            crossovers: 25,
-            mutation_rate: 0.1,
+            strategy: StrategyConfig::default(),
             objectives: vec![Metric::Accuracy],
             limits: Limits::default(),
             bn: BnPolicy::Batch {},
@@ -399,6 +386,18 @@ impl SearchConfig {
         self.objectives.contains(&Metric::LatencyMs) || self.limits.latency_ms.is_some()
     }
 
+    /// How many of the `most` validation images an architecture is judged on.
+    pub fn images_of(&self, most: usize) -> Result<usize> {
+        let images = if self.images == 0 { most } else { self.images };
+        if images > most {
+            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
+        }
+        match self.strategy.images().filter(|&part| part > images) {
+            None => Ok(images),
+            Some(part) => Err(Error::invalid("search.strategy.images", part, format!("at most the {images} that all are"))),
+        }
+    }
+
     /// The measure of accuracy in words: it is recorded with every figure.
     pub fn bn_text(&self) -> String {
         match self.bn {
@@ -407,13 +406,11 @@ impl SearchConfig {
         }
     }
 
-    fn check(&self) -> Result<()> {
-        for (name, value) in
-            [("population", self.population), ("parents", self.parents), ("batch", self.batch), ("keep", self.keep)]
-        {
-            at_least(&format!("search.{name}"), value as f64, 1.0)?;
-        }
-        within("search.mutation_rate", self.mutation_rate, 0.0, 1.0)?;
+    /// Checks every value by itself.
+    pub fn check(&self) -> Result<()> {
+        self.strategy.check("search.strategy")?;
+        at_least("search.batch", self.batch as f64, 1.0)?;
+        at_least("search.keep", self.keep as f64, 1.0)?;
         within("search.margin", self.margin, 0.0, 1.0)?;
         if !self.objectives.contains(&Metric::Accuracy) {
             let found = format!("{:?}", self.objectives.iter().map(|metric| metric.name()).collect::<Vec<_>>());
@@ -548,12 +545,4 @@ impl Recipe {
         let missing = || Error::invalid("data.path", "nothing", "the folder of the images, here or with --data");
         given.map(Path::to_owned).or(own).ok_or_else(missing)
     }
-}
-
-fn at_least(field: &str, value: f64, least: f64) -> Result<()> {
-    if value >= least { Ok(()) } else { Err(Error::invalid(field, value, format!("at least {least}"))) }
-}
-
-fn within(field: &str, value: f64, least: f64, most: f64) -> Result<()> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(Error::invalid(field, value, format!("{least}…{most}"))) }
 }

@@ -1,4 +1,4 @@
-//! The search: evolution asks, the supernet and the clock answer, and what was learnt is remembered in a file.
+//! The search: a strategy asks, a judge answers, and what stands out is kept.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::OpenOptions;
@@ -15,13 +15,14 @@ use super::export::onnx_bytes;
 use super::forest::Forest;
 use super::images::RunData;
 use super::job::{Event, Job};
+use super::judge::{Judge, Supernets};
 use super::model::Model;
-use super::recipe::{Limit, Recipe, SearchConfig};
+use super::recipe::{Limit, Limits, Recipe, SearchConfig};
 use super::runtime::{self, Latency};
 use crate::arch::{Arch, Cost, Metric};
 use crate::graph::{Device, Graph, Plan};
 use crate::hash::sha256;
-use crate::search::{Evolution, Settings, Trial, fronts, spread};
+use crate::search::{Query, Study, Trial, fronts, spread};
 use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
 
@@ -44,6 +45,9 @@ pub struct Evaluation {
     pub accuracy: Option<f64>,
     /// Where the statistics of the norms came from.
     pub bn: String,
+    /// How many images it was judged on, if not on all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<usize>,
     /// Milliseconds for one image, where the search needs them.
     pub latency_ms: Option<Latency>,
 }
@@ -63,19 +67,11 @@ impl Evaluation {
 /// See the [module](self).
 pub struct Search {
     config: SearchConfig,
-    recipe: Arc<Recipe>,
-    forest: Forest,
-    /// The same space with own norms: what is counted and timed.
-    counted: Graph,
-    evaluator: Evaluator,
-    evolution: Evolution,
-    queue: VecDeque<(Arch, String)>,
-    /// Cost and key of everything that was drawn, since draws repeat; no key for what doesn't read the image.
-    looked_at: HashMap<Arch, (Cost, Option<String>)>,
-    known: HashMap<String, Evaluation>,
+    judge: Box<dyn Judge>,
+    study: Study,
+    queue: VecDeque<(Query, String)>,
     done: Vec<Evaluation>,
     archs: Vec<Arch>,
-    memory: Option<PathBuf>,
     started: Instant,
 }
 
@@ -85,39 +81,24 @@ impl Search {
     ///
     /// `memory`, a file of JSON lines, keeps every evaluation: a search that is started again on it doesn't repeat any.
     pub fn new(recipe: Arc<Recipe>, forest: impl Into<Forest>, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
-        let (mut config, forest) = (recipe.search.clone(), forest.into());
-        let counted = forest.space().graph(forest.task(), Norm::Own)?;
-        let meets = check_limits(&recipe, forest.task())?;
-        if config.needs_latency() {
-            runtime::check()?;
-        }
-        let most = data.validation.len();
-        let images = if config.images == 0 { most } else { config.images };
-        if images > most {
-            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
-        }
-        let validation = data.validation.first(images);
-        let identity = Identity {
-            recipe_hash: recipe.hash(),
-            weights: forest.hash(),
-            images: validation.hash(),
-            batch: data.memory.batch(config.batch)?,
-        };
-        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, HashMap::new())), |path| recall(path, &identity))?;
-        config.batch = batch;
-        let compute = recipe.compute(forest.device())?;
-        let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
-        let (region, genes) = (forest.region(), forest.region().genes(forest.graph().genes()));
-        let meets = meets.and_then(|arch| region.lower(&arch));
-        let evolution = Evolution::new(settings(&config), genes, meets, recipe.seed);
-        let (queue, looked_at, started) = (VecDeque::new(), HashMap::new(), Instant::now());
-        let (done, archs) = (vec![], vec![]);
-        Ok(Self { config, recipe, forest, counted, evaluator, evolution, queue, looked_at, known, done, archs, memory, started })
+        let forest = forest.into();
+        let meets = check(&recipe, forest.task())?.and_then(|arch| forest.region().lower(&arch));
+        let judge = Supernets::new(recipe.clone(), forest, data, memory)?;
+        Self::of(&recipe, Box::new(judge), meets)
     }
 
-    /// Hands back what was searched.
-    pub fn into_forest(self) -> Forest {
-        self.forest
+    /// Asks `judge` by the recipe's `[search]` table. `first` is asked for before anything is drawn: an architecture that is
+    /// known to meet the limits.
+    pub fn of(recipe: &Recipe, judge: Box<dyn Judge>, first: Option<Arch>) -> Result<Self> {
+        let config = recipe.search.clone();
+        let study = Study::new(&config.strategy, judge.genes(), recipe.seed)?.beginning_with(first);
+        let (queue, done, archs, started) = (VecDeque::new(), vec![], vec![], Instant::now());
+        Ok(Self { config, judge, study, queue, done, archs, started })
+    }
+
+    /// Hands back the supernets that were searched, if it was supernets.
+    pub fn into_forest(self) -> Option<Forest> {
+        self.judge.into_forest()
     }
 
     /// Everything that was judged, in order.
@@ -126,8 +107,10 @@ impl Search {
     }
 
     /// Positions in [`evaluations`](Self::evaluations) of those within the limits that no other beats in every objective.
+    /// Only what was judged on all images counts.
     pub fn front(&self) -> Vec<usize> {
-        let within: Vec<usize> = (0..self.done.len()).filter(|&at| self.done[at].accuracy.is_some()).collect();
+        let counts = |evaluation: &Evaluation| evaluation.accuracy.is_some() && evaluation.images.is_none();
+        let within: Vec<usize> = (0..self.done.len()).filter(|&at| counts(&self.done[at])).collect();
         let points: Vec<Vec<f64>> = within.iter().map(|&at| self.figures(&self.done[at])).collect();
         fronts(&points).first().map_or(vec![], |front| front.iter().map(|&at| within[at]).collect())
     }
@@ -161,66 +144,38 @@ impl Search {
         objectives.into_iter().map(value).collect()
     }
 
-    /// Fills the queue with the next generation; whether there is one.
+    /// Fills the queue with the next round; whether there is one.
     fn ask(&mut self) -> Result<bool> {
-        let (forest, counted, limits, looked_at) = (&self.forest, &self.counted, self.config.limits.set(), &mut self.looked_at);
+        let (judge, limits) = (&mut self.judge, self.config.limits.set());
         let mut nearest: Option<(f64, Metric, Limit, f64, Arch)> = None;
-        let asked = self.evolution.ask(|own| {
-            let arch = &forest.region().lift(own);
-            let (cost, key) = looked_at.entry(arch.clone()).or_insert_with(|| look_at(forest, counted, arch)).clone();
+        let asked = self.study.ask(|arch| {
             for &(metric, limit) in &limits {
-                let Some(value) = metric.of(cost).filter(|&value| !limit.allows(value)) else { continue };
+                let Some(value) = judge.known(arch, metric).filter(|&value| !limit.allows(value)) else { continue };
                 let miss = excess(limit, value);
                 if nearest.as_ref().is_none_or(|(least, ..)| miss < *least) {
                     nearest = Some((miss, metric, limit, value, arch.clone()));
                 }
                 return None;
             }
-            key
+            judge.name(arch)
         });
         if let (true, true, Some((_, metric, limit, value, arch))) = (asked.is_empty(), self.done.is_empty(), nearest) {
-            return Err(unreachable_limit(metric, limit, value, &forest.space().text(&arch)));
+            return Err(unreachable_limit(metric, limit, value, &judge.text(&judge.reported(&arch))));
         }
-        let lifted = asked.iter().map(|own| forest.region().lift(own));
-        let keyed = lifted.map(|arch| (forest.canonical(&arch), Plan::live(forest.graph(), &arch).key()));
-        self.queue = keyed.collect();
+        self.queue = asked.into_iter().filter_map(|query| judge.name(&query.arch).map(|name| (query, name))).collect();
         Ok(!self.queue.is_empty())
     }
 
-    fn judge(&mut self, arch: &Arch, key: &str) -> Result<Evaluation> {
-        if let Some(known) = self.known.get(key) {
-            return Ok(known.clone());
-        }
-        let Cost { params, macs, .. } = self.counted.cost(arch);
-        let latency_ms = if self.config.needs_latency() {
-            Some(time(self.forest.space(), self.forest.task(), arch, &self.recipe)?)
-        } else {
-            None
-        };
-        let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
-        let judged = latency_ms.as_ref().is_none_or(within);
-        let accuracy = if judged { Some(self.evaluator.accuracy(&self.forest, arch)?) } else { None };
-        let (arch, bn) = (self.forest.space().text(arch), self.config.bn_text());
-        let evaluation = Evaluation { arch, key: key.to_owned(), params, macs, accuracy, bn, latency_ms };
-        if let Some(path) = &self.memory {
-            append(path, &evaluation)?;
-        }
-        Ok(evaluation)
-    }
-
-    fn total(&self) -> u64 {
-        (self.config.population * (self.config.generations + 1)) as u64
-    }
-
     fn event(&self, evaluation: &Evaluation) -> Event {
+        let total = self.config.strategy.total(self.judge.genes());
         Event {
             phase: "search".into(),
             step: self.done.len() as u64,
-            total: self.total().max(self.done.len() as u64),
+            total: total.max(self.done.len() as u64),
             seconds: self.started.elapsed().as_secs_f64(),
             arch: Some(evaluation.arch.clone()),
             accuracy: evaluation.accuracy,
-            bn: Some(evaluation.bn.clone()),
+            bn: self.judge.bn(),
             ..Default::default()
         }
     }
@@ -234,7 +189,7 @@ impl Search {
         let timed = self.done.iter().filter_map(|evaluation| Some((evaluation.latency_ms?.median, &evaluation.arch)));
         match timed.min_by(|a, b| excess(limit, a.0).total_cmp(&excess(limit, b.0))) {
             Some((value, arch)) => Err(unreachable_limit(Metric::LatencyMs, limit, value, arch)),
-            None => Err(Error::invalid("search", "no architecture to judge", "a population and limits that leave some")),
+            None => Err(Error::invalid("search", "no architecture to judge", "a strategy and limits that leave some")),
         }
     }
 }
@@ -244,95 +199,98 @@ impl Job for Search {
         if self.queue.is_empty() && !self.ask()? {
             return self.found().map(|()| None);
         }
-        let (arch, key) = self.queue.pop_front().expect("just filled");
-        let evaluation = self.judge(&arch, &key)?;
-        let own = self.forest.region().lower(&arch).expect("a canonical form stays within the region");
-        self.evolution.tell([Trial { figures: self.figures(&evaluation), arch: own }]);
-        self.archs.push(arch);
+        let (query, name) = self.queue.pop_front().expect("just filled");
+        let evaluation = self.judge.judge(&query, &name)?;
+        self.archs.push(self.judge.reported(&query.arch));
+        self.study.tell(Trial { query, figures: self.figures(&evaluation) })?;
         self.done.push(evaluation);
         Ok(self.done.last().map(|evaluation| self.event(evaluation)))
     }
 
     fn result(&self) -> Result<Value> {
         let front = self.front();
-        let evaluations: Vec<Value> = (self.done.iter().enumerate())
-            .map(|(at, evaluation)| {
-                let mut value = serde_json::to_value(evaluation).expect("an evaluation is plain data");
-                value["front"] = front.contains(&at).into();
-                value
-            })
-            .collect();
+        let value = |evaluation: &Evaluation| serde_json::to_value(evaluation).expect("an evaluation is plain data");
+        let (mut evaluations, mut screened) = (vec![], vec![]);
+        for (at, evaluation) in self.done.iter().enumerate() {
+            let mut value = value(evaluation);
+            match evaluation.images {
+                Some(_) => screened.push(value),
+                None => {
+                    value["front"] = front.contains(&at).into();
+                    evaluations.push(value);
+                }
+            }
+        }
         let chosen: Vec<String> = self.chosen().into_iter().map(|(_, evaluation)| evaluation.arch).collect();
-        Ok(json!({
+        let mut result = json!({
             "objectives": self.config.objectives,
             "limits": self.config.limits,
-            "bn": self.config.bn_text(),
+            "bn": self.judge.bn(),
             "chosen": chosen,
             "evaluations": evaluations,
-        }))
+        });
+        if !screened.is_empty() {
+            result["screened"] = screened.into(); // judged on a part of the images, thus not to be compared with the others
+        }
+        Ok(result)
     }
 }
 
-fn settings(config: &SearchConfig) -> Settings {
-    let SearchConfig { population, generations, parents, mutations, crossovers, mutation_rate, .. } = *config;
-    Settings { population, generations, parents, mutations, crossovers, mutation_rate }
-}
-
 /// How far `value` lies outside.
-fn excess(limit: Limit, value: f64) -> f64 {
+pub(super) fn excess(limit: Limit, value: f64) -> f64 {
     let below = limit.min.map_or(0.0, |min| min - value);
     let above = limit.max.map_or(0.0, |max| value - max);
     below.max(above).max(0.0)
 }
 
-fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Error {
+pub(super) fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Error {
     let ends = [limit.min.map(|min| format!(">= {min}")), limit.max.map(|max| format!("<= {max}"))];
     let wanted = ends.into_iter().flatten().collect::<Vec<_>>().join(" and ");
     let nearest = if metric == Metric::LatencyMs { format!("{value:.4} ({arch})") } else { format!("{value} ({arch})") };
     Error::Constraint { metric: metric.name().into(), wanted, nearest }
 }
 
-/// Refuses limits that no architecture meets; where some are set on params or MACs, gives one that meets these. Cheap, so
-/// that it can be asked before a supernet is trained. Exact for limits on one figure from one side; within a window, or
-/// under several at once, the nearest is found gene by gene.
-pub fn check_limits(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
-    let counted = recipe.space.graph(task, Norm::Own)?;
-    let text = |arch: &Arch| recipe.space.text(arch);
-    let missed =
-        |metric: Metric, limit: Limit, arch: &Arch| metric.of(counted.cost(arch)).map_or(0.0, |value| excess(limit, value));
-    // What doesn't read the image is no answer, however small it is.
-    let dead = |arch: &Arch| if Plan::live(&counted, arch).reads_image() { 0.0 } else { BEYOND };
-    let set = recipe.search.limits.set();
-    for &(metric, limit) in &set {
-        if metric == Metric::LatencyMs {
-            let least = counted.least(|arch| counted.cost(arch).macs as f64 + dead(arch));
-            let value = time(&recipe.space, task, &least, recipe)?.median;
-            if limit.max.is_some_and(|max| value > max) {
-                return Err(unreachable_limit(metric, limit, value, &text(&least)));
-            }
-            continue;
+/// Refuses a strategy that the space is too large for, and limits that no architecture meets; where some are set on params
+/// or MACs, gives one that meets these. Cheap, so that it can be asked before a supernet is trained.
+pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
+    let (space, limits) = (&recipe.space, &recipe.search.limits);
+    let counted = space.graph(task, Norm::Own)?;
+    recipe.search.strategy.start(counted.genes())?;
+    if let Some(limit) = limits.latency_ms {
+        let least = counted.least(|arch| counted.cost(arch).macs as f64 + dead(&counted, arch));
+        let value = time(space, task, &least, recipe)?.median;
+        if limit.max.is_some_and(|max| value > max) {
+            return Err(unreachable_limit(Metric::LatencyMs, limit, value, &space.text(&least)));
         }
-        let nearest = counted.least(|arch| missed(metric, limit, arch) + dead(arch));
-        if missed(metric, limit, &nearest) > 0.0 {
-            let value = metric.of(counted.cost(&nearest)).expect("a counted metric");
-            return Err(unreachable_limit(metric, limit, value, &text(&nearest)));
+    }
+    meeting(space, &counted, limits)
+}
+
+/// An architecture that meets the limits on params and MACs, if there are any; refuses those that none meets. Exact for
+/// limits on one figure from one side; within a window, or under several at once, the nearest is found gene by gene.
+pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<Option<Arch>> {
+    let set: Vec<(Metric, Limit)> = limits.set().into_iter().filter(|(metric, _)| metric.of(Cost::default()).is_some()).collect();
+    let value = |metric: Metric, arch: &Arch| metric.of(counted.cost(arch)).expect("a counted metric");
+    for &(metric, limit) in &set {
+        let nearest = counted.least(|arch| excess(limit, value(metric, arch)) + dead(counted, arch));
+        if !limit.allows(value(metric, &nearest)) {
+            return Err(unreachable_limit(metric, limit, value(metric, &nearest), &space.text(&nearest)));
         }
     }
     let share = |&(metric, limit): &(Metric, Limit), arch: &Arch| {
-        missed(metric, limit, arch) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+        excess(limit, value(metric, arch)) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
     };
-    let meets = counted.least(|arch| set.iter().map(|one| share(one, arch)).sum::<f64>() + dead(arch));
-    Ok(set.iter().any(|(metric, _)| metric.of(Cost::default()).is_some()).then_some(meets))
+    let meets = counted.least(|arch| set.iter().map(|one| share(one, arch)).sum::<f64>() + dead(counted, arch));
+    Ok((!set.is_empty()).then_some(meets))
 }
 
-/// What `arch` costs without its dead operations, and the name of what it computes if that depends on the image.
-fn look_at(forest: &Forest, counted: &Graph, arch: &Arch) -> (Cost, Option<String>) {
-    let plan = Plan::live(forest.graph(), arch);
-    (counted.cost(&forest.canonical(arch)), plan.reads_image().then(|| plan.key()))
+/// A penalty for what doesn't read the image: it is no answer, however small it is.
+fn dead(counted: &Graph, arch: &Arch) -> f64 {
+    if Plan::live(counted, arch).reads_image() { 0.0 } else { BEYOND }
 }
 
 /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
-fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Result<Latency> {
+pub(super) fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Result<Latency> {
     let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
     let file = onnx_bytes(&model, "", recipe.export.opset)?;
     runtime::latency(&file, task.image, &recipe.latency)
@@ -340,11 +298,11 @@ fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Resul
 
 /// Whose evaluations a file keeps: its first line.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-struct Identity {
-    recipe_hash: String,
-    weights: String,
-    images: String,
-    batch: usize,
+pub(super) struct Identity {
+    pub recipe_hash: String,
+    pub weights: String,
+    pub images: String,
+    pub batch: usize,
 }
 
 impl Identity {
@@ -359,13 +317,13 @@ impl Identity {
 /// crash cut short is left out; any other that can't be read is an error, and the file stays as it is.
 ///
 /// A search keeps to the batch that it was begun with: the recipe is the same, and with it the limit that it was cut down to.
-fn recall(path: &Path, identity: &Identity) -> Result<(usize, HashMap<String, Evaluation>)> {
+pub(super) fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let line = serde_json::to_string(identity).expect("an identity is plain data");
             crate::files::write_whole(path, format!("{line}\n").as_bytes())?;
-            return Ok((identity.batch, HashMap::new()));
+            return Ok((identity.batch, vec![]));
         }
         Err(error) => return Err(Error::io(path)(error)),
     };
@@ -385,14 +343,14 @@ fn recall(path: &Path, identity: &Identity) -> Result<(usize, HashMap<String, Ev
     if whole.len() < text.len() {
         crate::files::write_whole(path, whole.as_bytes())?;
     }
-    Ok((batch, known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect()))
+    Ok((batch, known))
 }
 
 fn line(evaluation: &Evaluation) -> String {
     serde_json::to_string(evaluation).expect("an evaluation is plain data")
 }
 
-fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
+pub(super) fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
     let mut file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
     writeln!(file, "{}", line(evaluation)).map_err(Error::io(path))
 }
@@ -426,11 +384,7 @@ impl Evaluate {
     ) -> Result<Self> {
         let (mut config, forest) = (recipe.search.clone(), forest.into());
         archs.iter().try_for_each(|arch| forest.position(arch).map(|_| ()))?;
-        let most = data.validation.len();
-        let images = if config.images == 0 { most } else { config.images };
-        if images > most {
-            return Err(Error::invalid("search.images", images, format!("at most the {most} validation images")));
-        }
+        let images = config.images_of(data.validation.len())?;
         let validation = data.validation.first(images);
         let identity = Identity {
             recipe_hash: recipe.hash(),
@@ -439,7 +393,8 @@ impl Evaluate {
             batch: data.memory.batch(config.batch)?,
         };
         let memory = memory.map(|folder| folder.join(identity.file_name()));
-        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, HashMap::new())), |path| recall(path, &identity))?;
+        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, vec![])), |path| recall(path, &identity))?;
+        let known = known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect();
         config.batch = batch;
         let (counted, compute) = (forest.space().graph(forest.task(), Norm::Own)?, recipe.compute(forest.device())?);
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
@@ -478,7 +433,8 @@ impl Evaluate {
             return Ok(Evaluation { arch: text, params, macs, ..known.clone() });
         }
         let accuracy = Some(self.evaluator.accuracy(&self.forest, arch)?);
-        let evaluation = Evaluation { arch: text, key, params, macs, accuracy, bn: self.bn.clone(), latency_ms: None };
+        let evaluation =
+            Evaluation { arch: text, key, params, macs, accuracy, bn: self.bn.clone(), images: None, latency_ms: None };
         if let Some(path) = &self.memory {
             append(path, &evaluation)?;
         }

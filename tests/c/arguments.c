@@ -194,7 +194,8 @@ static void models(snt_context *context, snt_dataset *dataset) {
     NULLS("model", snt_search_start(NULL, dataset, NULL, NULL, NULL, NULL, &job, &error));
     NULLS("dataset", snt_search_start(model, NULL, NULL, NULL, NULL, NULL, &job, &error));
     NULLS("search_json", snt_search_start(model, dataset, BAD, NULL, NULL, NULL, &job, &error));
-    NULLS("population", snt_search_start(model, dataset, "{\"population\": 0}", NULL, NULL, NULL, &job, &error));
+    NULLS("key that has moved", snt_search_start(model, dataset, "{\"population\": 3}", NULL, NULL, NULL, &job, &error));
+    NULLS("strategy.sample: found 0", snt_search_start(model, dataset, "{\"strategy\": {\"kind\": \"regularised\", \"sample\": 0}}", NULL, NULL, NULL, &job, &error));
     NULLS("memory_path", snt_search_start(model, dataset, NULL, BAD, NULL, NULL, &job, &error));
     NULLS("out", snt_search_start(model, dataset, NULL, NULL, NULL, NULL, NULL, &error));
     REFUSED(SNT_E_CONSTRAINT, "nearest", snt_search_start(model, dataset, "{\"limits\": {\"macs\": {\"max\": 1}}}", NULL, NULL, NULL, &job, &error));

@@ -13,7 +13,8 @@ static int64_t labels[COUNT];
 static const char *const RECIPE =
     "{\"validation\": 16, \"threads\": 1, \"space\": {\"kind\": \"nb201\", \"channels\": 2, \"cells\": 1},"
     " \"train\": {\"epochs\": 4, \"batch\": 8, \"augment\": {\"crop\": 1, \"flip\": true}},"
-    " \"search\": {\"population\": 4, \"generations\": 1, \"parents\": 2, \"mutations\": 2, \"crossovers\": 2, \"batch\": 16},"
+    " \"search\": {\"strategy\": {\"kind\": \"evolution\", \"population\": 4, \"generations\": 1, \"parents\": 2, \"mutations\": 2,"
+    " \"crossovers\": 2}, \"batch\": 16},"
     " \"retrain\": {\"epochs\": 2, \"batch\": 8}}";
 
 #define TRUE_(condition)                                                       \

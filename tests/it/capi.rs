@@ -44,10 +44,16 @@ fn compiled(folder: &Path, source: &str, language: &[&str]) -> PathBuf {
 const C99: &[&str] = &["-std=c99", "-Wstrict-prototypes"];
 const CPP11: &[&str] = &["-xc++", "-std=c++11"];
 
-fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {
+fn command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).env("OMP_NUM_THREADS", "1");
-    succeeds(&command.output().unwrap(), &program.display().to_string())
+    // Cargo's own path may lead to the library of an earlier build, and goes before the program's rpath.
+    let others = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
+    command.current_dir(folder).env("OMP_NUM_THREADS", "1").env("LD_LIBRARY_PATH", format!("{}:{others}", folder.display()));
+    command
+}
+
+fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {
+    succeeds(&command(program, folder).args(arguments).output().unwrap(), &program.display().to_string())
 }
 
 /// Compiles a program in both languages and runs it in both.
@@ -70,6 +76,11 @@ fn jobs_live_and_end_as_the_header_says() {
 }
 
 #[test]
+fn a_loop_of_the_callers_own_is_asked_and_told() {
+    check("tests/c/strategy.c");
+}
+
+#[test]
 fn the_example_finds_exports_and_proves_a_network() {
     for language in [C99, CPP11] {
         let folder = workshop();
@@ -84,9 +95,7 @@ fn the_example_finds_exports_and_proves_a_network() {
 fn the_example_goes_on_after_an_interrupt() {
     let folder = workshop();
     let program = compiled(folder.path(), "examples/embed.c", C99);
-    let mut command = Command::new(&program);
-    command.current_dir(folder.path()).env("OMP_NUM_THREADS", "1").stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = command(&program, folder.path()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     assert!(first.starts_with("train"), "{first}");

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::common::pictures;
 
-const RECIPE: &str = r#"
+pub const RECIPE: &str = r#"
 name = "tiny"
 seed = 3
 threads = 1
@@ -18,18 +18,14 @@ data = { kind = "idx", classes = ["a", "b", "c", "d", "e", "f", "g", "h"] }
 space = { kind = "nb201", channels = 4, cells = 1 }
 
 [train]
-epochs = 8
+epochs = 16
 batch = 16
-rate = 0.1
+rate = 0.2
 augment = { crop = 1, flip = false }
 checkpoint_steps = 2
 
 [search]
-population = 6
-generations = 2
-parents = 3
-mutations = 3
-crossovers = 2
+strategy = { kind = "evolution", population = 6, generations = 2, parents = 3, mutations = 3, crossovers = 2 }
 objectives = ["accuracy", "macs"]
 limits.macs.max = 400000
 keep = 2
@@ -46,12 +42,12 @@ seconds = 0.02
 "#;
 
 /// A folder with data, a recipe and room for runs.
-struct Place {
+pub struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         place.idx("train", 320, 1);
         place.idx("t10k", 40, 2);
@@ -59,11 +55,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn recipe(&self, name: &str, text: &str) {
+    pub fn recipe(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
@@ -90,19 +86,19 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Output {
+    pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// A successful call's standard output.
-    fn works(&self, arguments: &[&str]) -> String {
+    pub fn works(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The one sentence of a refused call.
-    fn refused(&self, arguments: &[&str]) -> String {
+    pub fn refused(&self, arguments: &[&str]) -> String {
         refusal(&self.run(arguments))
     }
 
@@ -114,7 +110,7 @@ impl Place {
         self.refused(&["run", "changed.toml", "--data", "data", "--out", "changed"])
     }
 
-    fn json(&self, name: &str) -> Value {
+    pub fn json(&self, name: &str) -> Value {
         serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
     }
 }
@@ -127,7 +123,7 @@ fn refusal(output: &Output) -> String {
     errors[0].to_owned()
 }
 
-fn contains(message: &str, parts: &[&str]) {
+pub fn contains(message: &str, parts: &[&str]) {
     assert!(parts.iter().all(|part| message.contains(part)), "{message}\nshould contain {parts:?}");
 }
 
@@ -232,7 +228,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
 #[test]
 fn ctrl_c_leaves_a_checkpoint_and_says_so() {
     let place = Place::new();
-    place.recipe("long.toml", &RECIPE.replace("epochs = 8", "epochs = 3000"));
+    place.recipe("long.toml", &RECIPE.replace("epochs = 16", "epochs = 3000"));
     let mut child = place
         .command(&["train", "long.toml", "--data", "data", "--out", "out"])
         .stderr(std::process::Stdio::piped())
@@ -250,16 +246,40 @@ fn ctrl_c_leaves_a_checkpoint_and_says_so() {
 #[test]
 fn recipes_with_mistakes() {
     let place = Place::new();
-    contains(&place.refused_recipe("epochs = 8", "epoch = 8"), &["train.epoch: found an unknown key", "did you mean `epochs`?"]);
+    contains(&place.refused_recipe("epochs = 16", "epoch = 8"), &["train.epoch: found an unknown key", "did you mean `epochs`?"]);
     contains(&place.refused_recipe("seed = 3", "sed = 3"), &["error: sed: found an unknown key", "did you mean `seed`?"]);
     contains(&place.refused_recipe("kind = \"nb201\"", "kind = \"nb202\""), &["space", "\"nb202\"", "did you mean `nb201`?"]);
     contains(&place.refused_recipe("channels = 4", "chanels = 4"), &["space.chanels", "did you mean `channels`?"]);
     contains(&place.refused_recipe("channels = 4", "channels = \"four\""), &["space", "\"four\"", "wanted"]);
     contains(&place.refused_recipe("channels = 4", "channels = 0"), &["space.channels: found 0", "1…4096"]);
     contains(&place.refused_recipe("channels = 4", "channels = 4, classes = 9"), &["space.classes: found 9, wanted 8"]);
-    contains(&place.refused_recipe("rate = 0.1", "rate = -1.0"), &["train.rate: found -1"]);
+    contains(&place.refused_recipe("rate = 0.2", "rate = -1.0"), &["train.rate: found -1"]);
     contains(&place.refused_recipe("batch = 16", "batch = 0"), &["train.batch: found 0, wanted at least 1"]);
     contains(&place.refused_recipe("\"macs\"]", "\"speed\"]"), &["search.objectives", "\"speed\"", "accuracy"]);
+    contains(
+        &place.refused_recipe("objectives =", "population = 6\nobjectives ="),
+        &["search.population: found a key that has moved, wanted it in", "strategy = { kind = \"evolution\", population = … }"],
+    );
+    contains(
+        &place.refused_recipe("population = 6", "populaton = 6"),
+        &["search.strategy.populaton: found an unknown key", "did you mean `population`?"],
+    );
+    contains(
+        &place.refused_recipe("population = 6", "population = 0"),
+        &["search.strategy.population: found 0, wanted at least 1"],
+    );
+    contains(
+        &place.refused_recipe("\"evolution\"", "\"evolutoin\""),
+        &["search.strategy", "\"evolutoin\"", "did you mean `evolution`?", "nsga2"],
+    );
+    let exhaustive = "strategy = { kind = \"exhaustive\", most = 15000 }\nobjectives =";
+    let (first, rest) = RECIPE.split_once("strategy =").unwrap();
+    let without = format!("{first}{}", rest.split_once('\n').unwrap().1);
+    place.recipe("exhaustive.toml", &without.replace("objectives =", exhaustive));
+    contains(
+        &place.refused(&["run", "exhaustive.toml", "--data", "data", "--out", "changed"]),
+        &["search.strategy: found exhaustive over 15625 architectures, wanted at most 15000"],
+    );
     contains(&place.refused_recipe("limits.macs.max", "limits.flops.max"), &["search.limits.flops", "params"]);
     contains(&place.refused_recipe("validation = 64", "validation = 320"), &["validation: found 320"]);
     contains(&place.refused_recipe("seed = 3", "seed = 3\ndevice = \"cuda:7\""), &["device: found \"cuda:7\"", "\"cpu\""]);
@@ -268,8 +288,8 @@ fn recipes_with_mistakes() {
     contains(&place.refused_recipe("seed = 3", "seed = 3\nmemory_limit = \"1 GB\""), &["memory_limit", "1 GB"]);
     contains(
         &place.refused_recipe(
-            "batch = 16\nrate = 0.1\naugment = { crop = 1",
-            "split = \"9<-0\"\nbatch = 16\nrate = 0.1\naugment = { crop = 1",
+            "batch = 16\nrate = 0.2\naugment = { crop = 1",
+            "split = \"9<-0\"\nbatch = 16\nrate = 0.2\naugment = { crop = 1",
         ),
         &["train.split", "3<-2"],
     );
@@ -306,7 +326,7 @@ fn a_limit_that_one_architecture_meets_finds_it() {
     let message = place.refused_recipe("macs.max = 400000", "macs.min = 1e12");
     contains(&message, &["nearest reachable is", all]);
     let greatest = message.split("nearest reachable is ").nth(1).unwrap().split(' ').next().unwrap();
-    let text = RECIPE.replace("macs.max = 400000", &format!("macs.min = {greatest}")).replace("epochs = 8", "epochs = 1");
+    let text = RECIPE.replace("macs.max = 400000", &format!("macs.min = {greatest}")).replace("epochs = 16", "epochs = 1");
     place.recipe("rare.toml", &text);
     place.works(&["run", "rare.toml", "--data", "data", "--out", "rare"]);
     assert_eq!(place.json("rare/result.json")["subnets"][0]["arch"], all);
@@ -342,7 +362,7 @@ impl Place {
 #[test]
 fn a_run_stays_within_the_least_limit_that_is_named() {
     let place = Place::new();
-    let recipe = RECIPE.replace("epochs = 8", "epochs = 3").replace("channels = 4", "channels = 32");
+    let recipe = RECIPE.replace("epochs = 16", "epochs = 3").replace("channels = 4", "channels = 32");
     let recipe = recipe.replace("batch = 16", "batch = 256").replace("macs.max = 400000", "macs.min = 0");
     let (megabytes, message) = place.least_limit(&recipe);
     contains(&message, &["memory_limit: found 1 MB", "MB for a training step of batch 256"]);
@@ -359,7 +379,7 @@ fn a_limit_on_memory_makes_evaluation_batches_smaller_and_says_so() {
     let place = Place::new();
     place.idx_of("train", 128, 32, 1);
     place.idx_of("t10k", 4, 32, 2);
-    let recipe = RECIPE.replace("epochs = 8", "epochs = 1").replace("channels = 4", "channels = 16");
+    let recipe = RECIPE.replace("epochs = 16", "epochs = 1").replace("channels = 4", "channels = 16");
     let recipe = recipe.replace("batch = 16", "batch = 2").replace("macs.max = 400000", "macs.min = 0");
     let (megabytes, _) = place.least_limit(&recipe.replace("[search]", "[search]\nbatch = 64"));
     let peak = peak(&mut place.command(&["run", "limited.toml", "--data", "data", "--out", "limited"]));
@@ -439,7 +459,7 @@ fn a_loss_that_explodes_keeps_the_last_checkpoint() {
     let place = Place::new();
     // Without norms in the way nothing bounds the classifier: a huge rate and decay drive it to infinity.
     let message = place.refused_recipe(
-        "rate = 0.1\naugment = { crop = 1",
+        "rate = 0.2\naugment = { crop = 1",
         "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1",
     );
     contains(&message, &["loss is", "at step", "on |", "checkpoint before it is kept"]);
@@ -470,7 +490,7 @@ fn places_that_cannot_be_written() {
 #[test]
 fn two_runs_do_not_share_a_folder() {
     let place = Place::new();
-    place.recipe("long.toml", &RECIPE.replace("epochs = 8", "epochs = 3000"));
+    place.recipe("long.toml", &RECIPE.replace("epochs = 16", "epochs = 3000"));
     let arguments = ["train", "long.toml", "--data", "data", "--out", "out"];
     let mut first = place.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
     while !place.path("out/supernet.safetensors").exists() {
@@ -490,7 +510,7 @@ fn a_missing_onnx_runtime_is_told_before_any_training() {
     assert!(!place.path("out/supernet.safetensors").exists());
 }
 
-fn benchmark(name: &str) -> Option<PathBuf> {
+pub fn benchmark(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/nb201").join(name);
     if !path.exists() {
         println!("skipped: {} is not there", path.display());

@@ -58,8 +58,10 @@ fn generated() -> String {
     config.function.sort_by = Some(cbindgen::SortKey::None);
     config.constant.sort_by = Some(cbindgen::SortKey::None);
     // In reading order.
-    let files =
-        ["status", "version", "error", "context", "dataset", "space", "model", "job", "result", "export", "rank", "program"];
+    let files = [
+        "status", "version", "error", "context", "dataset", "space", "strategy", "model", "job", "result", "export", "rank",
+        "program",
+    ];
     let builder = files.iter().fold(cbindgen::Builder::new().with_config(config), |builder, file| {
         builder.with_src(root.join(format!("src/capi/{file}.rs")))
     });

@@ -11,5 +11,6 @@ mod memory;
 mod methods;
 mod planning;
 mod recipes;
+mod searching;
 mod tidy;
 mod training;

@@ -10,8 +10,9 @@ use supernaut::run::images::Lessons;
 use supernaut::run::job::{Cancel, Job};
 use supernaut::run::model::Model;
 use supernaut::run::project::Project;
-use supernaut::run::recipe::{Recipe, RetrainConfig, SearchConfig, Start};
+use supernaut::run::recipe::{Recipe, RetrainConfig, Start};
 use supernaut::run::trainer::Trainer;
+use supernaut::search::{Random, StrategyConfig};
 
 use crate::common::{dataset, device_pictures, task};
 
@@ -26,7 +27,7 @@ fn run_whole(mut recipe: Recipe) {
             matching.samples = 1;
         }
     }
-    recipe.search = SearchConfig { population: 2, generations: 0, ..recipe.search };
+    recipe.search.strategy = StrategyConfig::Random(Random { trials: 2 });
     recipe.retrain = RetrainConfig { start: Start::Supernet, epochs: 0, ..recipe.retrain };
     recipe.latency.seconds = 0.01;
     let (levels, name) = (recipe.split.len(), recipe.name.clone());

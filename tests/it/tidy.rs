@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["arch", "files", "reading", "data", "rank", "graph", "space", "run"]),
-    ("capi", &["arch", "files", "reading", "data", "graph", "rank", "space", "run", "sampler", "cli"]),
+    ("capi", &["arch", "files", "reading", "data", "graph", "rank", "space", "run", "sampler", "search", "cli"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
