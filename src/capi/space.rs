@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::reading::parse_json;
 use crate::run::model::graph_hash;
 use crate::sampler::{Ask, Sampler, Uniform};
-use crate::space::{Norm, SpaceConfig, Task, canonical};
+use crate::space::{Norm, SpaceConfig, Task};
 
 /// A search space on images of given sizes. It never changes, so every thread may use it.
 pub struct snt_space {
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn snt_space_canonical(
 ) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let arch = canonical(&**config, graph, &config.parse(text(arch, "arch")?)?);
+        let arch = config.canonical(graph, &Region::whole(graph.genes()), &config.parse(text(arch, "arch")?)?);
         copy_text(&config.text(&arch), buffer, capacity, needed)
     })
 }

@@ -224,7 +224,8 @@ impl Partition for GradientMatching {
         }
         let score = |&gene: &usize| self.score(gene, region.options(gene), probe);
         let scores = candidates.iter().map(score).collect::<Result<Vec<_>>>()?;
-        let named: Map<String, Value> = scores.iter().map(|score| (genes[score.gene].name.clone(), report(score, genes))).collect();
+        let named: Map<String, Value> =
+            scores.iter().map(|score| (genes[score.gene].name.clone(), report(score, genes))).collect();
         let (best, _) = self.best(scores);
         let regions = best.cut.groups.iter().map(|group| region.with(best.gene, group)).collect::<Result<_>>()?;
         Ok(Parts { regions, report: json!({ "gene": genes[best.gene].name, "genes": named }) })
@@ -385,9 +386,9 @@ mod tests {
         let (mut made, matching) = (Made(gradients), GradientMatching { samples: 1, ..Default::default() });
         let mut regions = vec![Region::whole(&genes)];
         for _ in 0..2 {
-            let halves = regions.iter().flat_map(|region| {
-                matching.split(&Ground { genes: &genes, region, groups: None }, &mut made).unwrap().regions
-            });
+            let halves = regions
+                .iter()
+                .flat_map(|region| matching.split(&Ground { genes: &genes, region, groups: None }, &mut made).unwrap().regions);
             regions = halves.collect();
         }
         assert_eq!(regions.len(), 4);
@@ -416,7 +417,8 @@ mod tests {
         let own = GradientMatching::default;
         assert_eq!(refused(GradientMatching { ways: 1, ..own() }, &[5]), "split.by.ways: found 1, wanted at least 2");
         assert_eq!(refused(GradientMatching { samples: 0, ..own() }, &[5]), "split.by.samples: found 0, wanted at least 1");
-        let wanted = "split.by.smallest: found 3 groups of at least 2 options, wanted groups that the options of some gene can make";
+        let wanted =
+            "split.by.smallest: found 3 groups of at least 2 options, wanted groups that the options of some gene can make";
         assert_eq!(refused(GradientMatching { ways: 3, ..own() }, &[5, 3]), wanted);
         assert!(refused(own(), &[13]).starts_with("split.by.kind: found \"gradient_matching\" with a gene of 13 options"));
         let genes = genes(&[5]);

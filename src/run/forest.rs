@@ -18,7 +18,7 @@ use crate::arch::{Arch, NamedRegion, Region};
 use crate::graph::{Graph, Network};
 use crate::hash::sha256;
 use crate::partition::{Ground, Parts, Probe};
-use crate::space::{SpaceConfig, Task, canonical_in};
+use crate::space::{SpaceConfig, Task};
 use crate::{Error, Result, files};
 
 /// Version of the file's format.
@@ -106,7 +106,7 @@ impl Forest {
 
     /// `arch` without operations that nothing reaches or reads, as far as that stays within the region.
     pub fn canonical(&self, arch: &Arch) -> Arch {
-        canonical_in(&**self.space(), self.graph(), &self.region, arch)
+        self.space().canonical(self.graph(), &self.region, arch)
     }
 
     /// Hash of all weights.
