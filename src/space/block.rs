@@ -4,14 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Norm, Task};
 use crate::arch::Gene;
-use crate::graph::ops::{BatchNorm, Channels, Concat, Conv, GlobalPool, Linear, Normalize, Op, Relu, Relu6, Sum};
+use crate::graph::ops::{AvgPool, BatchNorm, Channels, Concat, Conv, GlobalPool, Linear, Normalize, Op, Relu, Relu6, Sum};
 use crate::graph::{Graph, GraphBuilder, NodeId};
 use crate::{Error, Result};
 
 /// How the weights of convolutions start. Behind a norm their size sets the effective learning rate, so it is part of a space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Start {
     /// PyTorch's default: U(−1/√n, 1/√n), where n inputs are summed.
+    #[default]
     Uniform,
     /// N(0, 2/(k²·C_out)): the MobileNets'.
     FanOut,
@@ -96,6 +98,16 @@ impl Blocks {
     pub fn relu_conv_norm(&mut self, name: &str, conv: Conv, input: NodeId) -> Result<NodeId> {
         let relu = self.builder.op(format!("{name}.relu"), Relu, &[input])?;
         self.conv_norm(name, conv, relu)
+    }
+
+    /// NAS-Bench-201's reduction to `channels`: two 3×3 convolutions beside an average pooling with a 1×1 convolution.
+    pub fn residual(&mut self, name: &str, channels: i64, stride: i64, input: NodeId) -> Result<NodeId> {
+        let first = self.relu_conv_norm(&format!("{name}.first"), Conv::new(channels, 3, stride), input)?;
+        let second = self.relu_conv_norm(&format!("{name}.second"), Conv::new(channels, 3, 1), first)?;
+        let pool = AvgPool { kernel: stride, stride, pad: 0 };
+        let pooled = if stride == 1 { input } else { self.builder.op(format!("{name}.pool"), pool, &[input])? };
+        let shortcut = self.builder.op(format!("{name}.shortcut"), Conv::new(channels, 1, 1), &[pooled])?;
+        self.builder.op(name, Sum, &[shortcut, second])
     }
 
     /// An inverted residual to `channels`. Where input and output have one shape, the input is added.

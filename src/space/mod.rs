@@ -101,13 +101,14 @@ spaces! {
     "shufflenet" => shufflenet::ShuffleNet,
 }
 
-/// `arch` with option `nothing` for every gene where the graph stays the same and `region` allows it: nothing reaches or nothing
-/// reads what was there.
-fn without_dead(graph: &Graph, region: &Region, arch: &Arch, nothing: usize) -> Arch {
+/// `arch` with the option that is nothing, for every gene that has one, where the graph stays the same and `region` allows it:
+/// nothing reaches or nothing reads what was there.
+fn without_dead(graph: &Graph, region: &Region, arch: &Arch, nothing: impl Fn(usize) -> Option<usize>) -> Arch {
     let key = |arch: &Arch| crate::graph::Plan::live(graph, arch).key();
     let wanted = key(arch);
     let mut canonical = arch.clone();
-    for gene in (0..graph.genes().len()).filter(|&gene| region.options(gene).contains(&nothing)) {
+    let may_be_nothing = |gene| nothing(gene).filter(|nothing| region.options(gene).contains(nothing));
+    for (gene, nothing) in (0..graph.genes().len()).filter_map(|gene| Some((gene, may_be_nothing(gene)?))) {
         let without = canonical.with(gene, nothing);
         if key(&without) == wanted {
             canonical = without;

@@ -96,15 +96,6 @@ impl Parts {
         }
         Ok(nodes[3])
     }
-
-    /// Halves the image and changes the channels: two convolutions beside an average pool with a 1×1 convolution.
-    fn reduction(&mut self, name: &str, channels: i64, input: NodeId) -> Result<NodeId> {
-        let first = self.0.relu_conv_norm(&format!("{name}.first"), Conv::new(channels, 3, 2), input)?;
-        let second = self.0.relu_conv_norm(&format!("{name}.second"), Conv::new(channels, 3, 1), first)?;
-        let pooled = self.0.builder.op(format!("{name}.pool"), AvgPool { kernel: 2, stride: 2, pad: 0 }, &[input])?;
-        let shortcut = self.0.builder.op(format!("{name}.shortcut"), Conv::new(channels, 1, 1), &[pooled])?;
-        self.0.builder.op(name, Sum, &[shortcut, second])
-    }
 }
 
 impl Space for Nb201 {
@@ -115,7 +106,7 @@ impl Space for Nb201 {
         let mut parts = Parts(blocks);
         for stage in 0..3 {
             if stage > 0 {
-                x = parts.reduction(&format!("stage{stage}.reduction"), self.channels << stage, x)?;
+                x = parts.0.residual(&format!("stage{stage}.reduction"), self.channels << stage, 2, x)?;
             }
             for cell in 0..self.cells {
                 x = parts.cell(&format!("stage{stage}.cell{cell}"), x)?;
@@ -165,6 +156,6 @@ impl Space for Nb201 {
     }
 
     fn canonical(&self, graph: &Graph, region: &Region, arch: &Arch) -> Arch {
-        without_dead(graph, region, arch, 0)
+        without_dead(graph, region, arch, |_| Some(0))
     }
 }
