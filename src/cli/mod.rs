@@ -2,6 +2,7 @@
 
 mod progress;
 mod rank;
+mod space;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,8 @@ enum Command {
     Verify(VerifyArgs),
     /// Compare a ranking of architectures with the true one: Kendall's τ-b.
     Rank(rank::RankArgs),
+    /// Say what a space file describes: genes, counts, the smallest and the largest architectures.
+    Space(space::SpaceArgs),
     /// Draw DIR/report.html anew from the files of a run.
     Report {
         /// Folder of a finished run.
@@ -175,6 +178,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Export(args) => write_onnx(args),
         Command::Verify(args) => verify(args),
         Command::Rank(args) => rank::rank(args),
+        Command::Space(args) => space::space(args),
         Command::Report { dir } => report::write(&dir).map(|path| println!("{}", path.display())),
     }
 }

@@ -122,6 +122,11 @@ pub fn graph_hash(graph: &Graph) -> String {
     sha256(json)
 }
 
+/// SHA-256 of the description of a space: equal for texts that differ in comments, spacing or the order of keys only.
+pub fn space_hash(space: &SpaceConfig) -> String {
+    sha256(serde_json::to_vec(space).expect("a space is plain data"))
+}
+
 /// How complex the paths of a graph are.
 pub struct ComplexityRange {
     least: u64,

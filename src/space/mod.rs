@@ -99,6 +99,8 @@ spaces! {
     "mobilenet" => mobilenet::MobileNet,
     /// Shuffle blocks: SPOS.
     "shufflenet" => shufflenet::ShuffleNet,
+    /// What a user describes, here or in a file.
+    "custom" => custom::Custom,
 }
 
 /// `arch` with the option that is nothing, for every gene that has one, where the graph stays the same and `region` allows it:

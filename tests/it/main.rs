@@ -11,6 +11,7 @@ mod memory;
 mod operators;
 mod planning;
 mod recipes;
+mod space_files;
 mod spaces;
 mod tidy;
 mod training;

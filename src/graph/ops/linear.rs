@@ -1,6 +1,6 @@
 //! Fully connected layer.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{Init, NodeTensors, Operator, WeightSpec};
@@ -23,7 +23,7 @@ pub struct Linear {
 
 /// The bias of a linear layer. Published counters disagree about it, and it is their figures that ours are compared with.
 /// In params it counts always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bias {
     /// A multiply-accumulate each, and nothing in C(α): the counters of NAS-Bench-201.
