@@ -176,7 +176,7 @@ fn convolutions(work: &Work, candidates: usize) -> Result<Graph> {
         }
     }
     x = builder.op("pool", GlobalPool, &[x])?;
-    x = builder.op("classifier", Linear { features: 10 }, &[x])?;
+    x = builder.op("classifier", Linear::new(10), &[x])?;
     Ok(builder.finish(x))
 }
 

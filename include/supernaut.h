@@ -547,11 +547,32 @@ snt_status snt_space_builtin(const snt_context *context,
                              snt_error **err);
 
 /**
- * The space: {"space", "genes": [{"name", "options"}], "image"}.
+ * Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
+ * keys in JSON if its first character is '{'. docs/spaces.md tells what stands in it.
+ *
+ * A mistake in TOML is told with the line, as in `space:12: edge "2<-5": found node 5, wanted one of 0 to 3`. In a recipe the
+ * same tables stand in [space], beside kind = "custom". `out` receives a handle that the caller frees with snt_space_free;
+ * NULL on failure. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_from_text(const snt_context *context,
+                               const char *space_text,
+                               const snt_dataset *dataset,
+                               snt_space **out,
+                               snt_error **err);
+
+/**
+ * The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
+ * text, to the last digit or as in "1.26e40".
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
-SNT_API SNT_MUST_USE snt_status snt_space_info_json(const snt_space *space, snt_buffer *out, snt_error **err);
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_info_json(const snt_space *space,
+                               snt_buffer *out,
+                               snt_error **err);
 
 /**
  * Draws an architecture, uniformly; the same seed draws the same.

@@ -134,9 +134,11 @@ impl Sgd {
         &self.rows
     }
 
-    /// Takes up where [`touched`](Self::touched) and [`rows`](Self::rows) left off.
+    /// Takes up where [`touched`](Self::touched) and [`rows`](Self::rows) left off. Rows beyond the groups there are were
+    /// never stepped.
     pub fn restore(&mut self, touched: Vec<bool>, rows: Vec<Option<Tensor>>) {
-        (self.touched, self.rows) = (touched, rows);
+        self.touched = touched;
+        self.rows.iter_mut().zip(rows).for_each(|(own, row)| *own = row);
     }
 }
 

@@ -18,6 +18,16 @@ pub struct Gene {
     pub options: Vec<String>,
 }
 
+/// How many architectures there are: to the last digit below 10³⁸, and as in `1.26e40` above.
+pub fn count(genes: &[Gene]) -> String {
+    let exact = genes.iter().try_fold(1u128, |product, gene| product.checked_mul(gene.options.len() as u128));
+    let rounded = || {
+        let digits: f64 = genes.iter().map(|gene| (gene.options.len() as f64).log10()).sum();
+        format!("{:.2}e{}", (10f64.powf(digits.fract()) * 100.0).floor() / 100.0, digits.floor())
+    };
+    exact.map_or_else(rounded, |count| count.to_string())
+}
+
 /// One option per gene. It exists only for the genes it was checked against.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Arch(Vec<u16>);

@@ -11,12 +11,12 @@ use super::dataset::snt_dataset;
 use super::error::snt_error;
 use super::status::snt_status;
 use super::version::{snt_buffer, write_json};
-use crate::arch::Region;
+use crate::arch::{Region, count};
 use crate::graph::Graph;
 use crate::reading::parse_json;
 use crate::run::model::graph_hash;
 use crate::sampler::{Ask, Sampler, Uniform};
-use crate::space::{Norm, SpaceConfig, Task, canonical};
+use crate::space::{Custom, Norm, SpaceConfig, Task};
 
 /// A search space on images of given sizes. It never changes, so every thread may use it.
 pub struct snt_space {
@@ -53,7 +53,34 @@ pub unsafe extern "C" fn snt_space_builtin(
     })
 }
 
-/// The space: {"space", "genes": [{"name", "options"}], "image"}.
+/// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
+/// keys in JSON if its first character is '{'. docs/spaces.md tells what stands in it.
+///
+/// A mistake in TOML is told with the line, as in `space:12: edge "2<-5": found node 5, wanted one of 0 to 3`. In a recipe the
+/// same tables stand in [space], beside kind = "custom". `out` receives a handle that the caller frees with snt_space_free;
+/// NULL on failure. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_from_text(
+    context: *const snt_context,
+    space_text: *const c_char,
+    dataset: *const snt_dataset,
+    out: *mut *mut snt_space,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let text = text(space_text, "space_text")?;
+        let is_json = text.trim_start().starts_with('{');
+        let space = if is_json { Custom::from_json(text)? } else { Custom::from_toml("space", text)? };
+        let config = SpaceConfig::Custom(space);
+        let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
+        Ok(snt_space { config, graph, _context: context })
+    })
+}
+
+/// The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
+/// text, to the last digit or as in "1.26e40".
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -65,8 +92,13 @@ pub unsafe extern "C" fn snt_space_info_json(
 ) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let info =
-            json!({ "space": config, "genes": graph.genes(), "image": graph.input_shape(), "graph_hash": graph_hash(graph) });
+        let info = json!({
+            "space": config,
+            "genes": graph.genes(),
+            "image": graph.input_shape(),
+            "graph_hash": graph_hash(graph),
+            "architectures": count(graph.genes()),
+        });
         write_json(out, &info)
     })
 }
@@ -109,7 +141,7 @@ pub unsafe extern "C" fn snt_space_canonical(
 ) -> snt_status {
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let arch = canonical(&**config, graph, &config.parse(text(arch, "arch")?)?);
+        let arch = config.canonical(graph, &Region::whole(graph.genes()), &config.parse(text(arch, "arch")?)?);
         copy_text(&config.text(&arch), buffer, capacity, needed)
     })
 }

@@ -3,6 +3,7 @@
 mod progress;
 mod rank;
 mod ranking;
+mod space;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,8 @@ enum Command {
     Verify(VerifyArgs),
     /// Say how far a supernet's ranking of architectures can be trusted: τ-b and other figures, with intervals.
     Rank(Box<rank::RankArgs>),
+    /// Say what a space file describes: genes, counts, the smallest and the largest architectures.
+    Space(space::SpaceArgs),
     /// Draw DIR/report.html anew from the files of a run.
     Report {
         /// Folder of a finished run.
@@ -181,6 +184,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Export(args) => write_onnx(args),
         Command::Verify(args) => verify(args),
         Command::Rank(args) => rank::rank(*args),
+        Command::Space(args) => space::space(args),
         Command::Report { dir } => report::write(&dir).map(|path| println!("{}", path.display())),
     }
 }

@@ -107,7 +107,7 @@ impl<'a> Fuser<'a> {
     fn convolves(&self, position: usize, conv: &Conv) -> bool {
         let in_channels = self.old[position].members.first().map_or(0, |&node| self.graph.in_channels(node));
         let known_kernel = conv.kernel == 1 || conv.kernel == 3;
-        known_kernel && conv.stride == 1 && !conv.bias && in_channels % LANES == 0 && self.fits(position)
+        known_kernel && conv.groups == 1 && conv.stride == 1 && !conv.bias && in_channels % LANES == 0 && self.fits(position)
     }
 
     fn join(&mut self, position: usize) {

@@ -27,7 +27,8 @@ pub struct Activations {
     pub all: u64,
     /// Numbers in the values alive at once.
     pub peak: u64,
-    /// Numbers in the greatest image that a convolution reads, written out once per number of its window.
+    /// Numbers in the greatest image that a convolution reads, written out once per number of its window. With groups nothing
+    /// is written out; there it is input and output twice, which is what they take as fp32 beside bf16.
     pub unfolded: u64,
 }
 
@@ -98,7 +99,11 @@ fn lives(graph: &Graph, plan: &Plan) -> (Vec<Life>, u64) {
         let shapes: Vec<&Shape> = inputs.iter().map(|(_, shape)| shape).collect();
         let shape = op.shape(&shapes).expect("shapes are checked when a graph is built");
         if let Op::Conv(conv) = op {
-            unfolded = unfolded.max((conv.kernel * conv.kernel * shapes[0].numel()) as u64);
+            let copied = match conv.groups {
+                1 => conv.kernel * conv.kernel * shapes[0].numel(),
+                _ => 2 * (shapes[0].numel() + shape.numel()),
+            };
+            unfolded = unfolded.max(copied as u64);
         }
         made.insert(step.outputs[0], (lives.len(), shape.clone()));
         lives.push(of(&shape, level));
@@ -135,7 +140,7 @@ mod tests {
         let branch = builder.choice(0, vec![none, conv]).unwrap();
         let sum = builder.op("sum", Sum, &[stem, branch]).unwrap();
         let pool = builder.op("pool", GlobalPool, &[sum]).unwrap();
-        let logits = builder.op("classifier", Linear { features: 3 }, &[pool]).unwrap();
+        let logits = builder.op("classifier", Linear::new(3), &[pool]).unwrap();
         builder.finish(logits)
     }
 

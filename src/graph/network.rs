@@ -255,13 +255,22 @@ fn view(flat: &Tensor, slot: &Slot) -> Tensor {
 /// the same subnet of a supernet does.
 fn fill(values: &mut Vec<f32>, init: Init, range: &Range<i64>, seed: u64, name: &str) {
     let count = (range.end - range.start) as usize;
+    let mut rng = stream(seed, &format!("init/{name}"), 0);
+    let mut bits = || rng.next_u32() >> 8; // 24 of them: all that an f32 in 0..1 holds evenly
+    let most = (1u32 << 24) as f32;
     match init {
         Init::Constant(value) => values.extend(std::iter::repeat_n(value as f32, count)),
         Init::Uniform { fan_in } => {
-            let mut rng = stream(seed, &format!("init/{name}"), 0);
             let bound = (fan_in as f32).sqrt().recip();
-            let unit = |bits: u32| (bits >> 8) as f32 / (1u32 << 24) as f32; // 24 bits: all that an f32 in 0..1 holds evenly
-            values.extend((0..count).map(|_| (2.0 * unit(rng.next_u32()) - 1.0) * bound));
+            values.extend((0..count).map(|_| (2.0 * (bits() as f32 / most) - 1.0) * bound));
+        }
+        Init::Normal { deviation } => {
+            // Box and Muller; the radius is drawn from 0 exclusive to 1.
+            let mut normal = || {
+                let (radius, angle) = (f64::from(bits() + 1) / f64::from(most), f64::from(bits()) / f64::from(most));
+                (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+            };
+            values.extend((0..count).map(|_| (deviation * normal()) as f32));
         }
     }
 }

@@ -148,7 +148,9 @@ impl Plan {
                 Op::Sum(_) => step.inputs.iter().flat_map(|&input| keys[input].clone()).collect(),
                 _ => step.inputs.iter().map(|&input| hash_of_terms(&keys[input])).collect(),
             };
-            terms.sort();
+            if matches!(op, Op::Sum(_)) {
+                terms.sort();
+            }
             let text = serde_json::to_string(op).expect("operators are plain data");
             let key = if matches!(op, Op::Sum(_)) { terms } else { vec![hash(&[&text, &terms.concat()])] };
             step.outputs.iter().for_each(|&output| keys[output] = key.clone());
@@ -214,6 +216,9 @@ impl Plan {
         let mut siblings: Vec<(String, Vec<(usize, usize)>)> = vec![];
         for (position, step) in self.steps.iter().enumerate() {
             let (Some(Op::Conv(conv)), [norm]) = (step.op(), readers[step.outputs[0]].as_slice()) else { continue };
+            if conv.groups != 1 {
+                continue; // groups of siblings don't lie side by side in a convolution with groups
+            }
             let Some(Op::BatchNorm(batch_norm)) = self.steps.get(*norm).and_then(PlanStep::op) else { continue };
             // Channel counts may differ between siblings; everything else may not.
             let shared = ops::Conv { channels: 0, ..conv.clone() };
@@ -419,7 +424,7 @@ impl Resolver<'_> {
 
     fn resolve(&self, plan: &mut Plan, node: NodeId, op: &Op, inputs: &[Resolved]) -> Resolved {
         if !self.prune {
-            let inputs = inputs.iter().map(|input| self.value(plan, *input, node)).collect();
+            let inputs = self.values(plan, inputs, node);
             return Resolved::Live(push(plan, op.clone(), vec![node], inputs));
         }
         let live: Vec<Value> =
@@ -432,19 +437,20 @@ impl Resolver<'_> {
             (Op::Sum(_), _) => Resolved::Live(push(plan, op.clone(), vec![node], live)),
             (_, []) if op.keeps_zero() => Resolved::Zero,
             _ => {
-                let inputs = inputs.iter().map(|input| self.value(plan, *input, node)).collect();
+                let inputs = self.values(plan, inputs, node);
                 Resolved::Live(push(plan, op.clone(), vec![node], inputs))
             }
         }
     }
 
-    /// The value itself; zeros are made where an operation needs them in memory.
-    fn value(&self, plan: &mut Plan, resolved: Resolved, reader: NodeId) -> Value {
-        match (resolved, &self.graph.nodes()[reader]) {
-            (Resolved::Live(value), _) => value,
-            (Resolved::Zero, Node::Op { inputs, .. }) => push(plan, zeros(self.graph.shape(inputs[0])), vec![], vec![0]),
-            (Resolved::Zero, _) => unreachable!("only operations read values"),
-        }
+    /// The values themselves; zeros are made where an operation needs them in memory.
+    fn values(&self, plan: &mut Plan, resolved: &[Resolved], reader: NodeId) -> Vec<Value> {
+        let Node::Op { inputs, .. } = &self.graph.nodes()[reader] else { unreachable!("only operations read values") };
+        let value = |(resolved, &input): (&Resolved, &NodeId)| match resolved {
+            Resolved::Live(value) => *value,
+            Resolved::Zero => push(plan, zeros(self.graph.shape(input)), vec![], vec![0]),
+        };
+        resolved.iter().zip(inputs).map(value).collect()
     }
 }
 

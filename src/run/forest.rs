@@ -105,7 +105,7 @@ impl Forest {
 
     /// `arch` without operations that nothing reaches or reads, as far as that stays within the region.
     pub fn canonical(&self, arch: &Arch) -> Arch {
-        canonical_in(&**self.space(), self.graph(), &self.region, arch)
+        self.space().canonical(self.graph(), &self.region, arch)
     }
 
     /// Hash of all weights.

@@ -1,6 +1,7 @@
 //! Putting the parts to work: recipes, training, search, export, checkpoints, reports.
 
 pub mod checkpoint;
+pub mod described;
 pub mod dialogue;
 pub mod evaluate;
 pub mod export;

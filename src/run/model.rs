@@ -7,7 +7,7 @@ use crate::arch::{Arch, Cost, Gene, NamedRegion, Region};
 use crate::graph::{Graph, Network, Plan};
 use crate::hash::sha256;
 use crate::schedule::Complexity;
-use crate::space::{Norm, SpaceConfig, Task, canonical_in};
+use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
 
 /// Where a supernet stands among those that a space is split into.
@@ -101,7 +101,7 @@ impl Model {
 
     /// `arch` without operations that nothing reaches or reads, as far as that stays within the region.
     pub fn canonical(&self, arch: &Arch) -> Arch {
-        canonical_in(&*self.space, self.graph(), &self.region, arch)
+        self.space.canonical(self.graph(), &self.region, arch)
     }
 
     /// Hash of the whole graph: equal for equal spaces on equal tasks.
@@ -120,6 +120,11 @@ pub fn words(region: &Region, genes: &[Gene]) -> String {
 pub fn graph_hash(graph: &Graph) -> String {
     let json = serde_json::to_vec(graph).expect("a graph is plain data");
     sha256(json)
+}
+
+/// SHA-256 of the description of a space: equal for texts that differ in comments, spacing or the order of keys only.
+pub fn space_hash(space: &SpaceConfig) -> String {
+    sha256(serde_json::to_vec(space).expect("a space is plain data"))
 }
 
 /// How complex the paths of a graph are.

@@ -20,7 +20,7 @@ use super::export;
 use super::forest::{self, Branching, Forest, Named, Tree, heir};
 use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
-use super::model::{Model, Part};
+use super::model::{Model, Part, space_hash};
 use super::probe::Gradients;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
 use super::search::{self, Evaluation, Search};
@@ -385,14 +385,22 @@ fn lock(folder: &Path) -> Result<File> {
 /// Writes down whose run the folder holds, or checks that it is this one's.
 fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
     let path = folder.join("run.json");
-    let mine = json!({ "format": 1, "name": recipe.name, "recipe_hash": recipe.hash(), "data_hash": data_hash });
+    let mine = json!({
+        "format": 1,
+        "name": recipe.name,
+        "space_sha256": space_hash(&recipe.space),
+        "recipe_hash": recipe.hash(),
+        "data_hash": data_hash,
+    });
     let Ok(bytes) = std::fs::read(&path) else {
         return files::write_whole(&path, pretty(&mine).as_bytes());
     };
     let theirs: Value =
         serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
-    for (key, what) in [("recipe_hash", "recipe"), ("data_hash", "data")] {
-        if theirs[key] != mine[key] {
+    // Another space is another recipe too, but the nearer name helps more.
+    for (key, what) in [("space_sha256", "space"), ("recipe_hash", "recipe"), ("data_hash", "data")] {
+        let is_old = key == "space_sha256" && theirs[key].is_null(); // from before it was written down
+        if theirs[key] != mine[key] && !is_old {
             let found = format!("a run on another {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
             return Err(Error::invalid(
                 format!("--out {}", folder.display()),

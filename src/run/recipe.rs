@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use toml::de::DeTable;
 
+use super::described::{self, toml_text};
 use super::splits::SplitConfig;
 use crate::arch::Metric;
 use crate::data::Source;
@@ -480,25 +483,39 @@ impl Default for ExportConfig {
 }
 
 impl Recipe {
-    /// Reads a TOML file.
+    /// Reads a TOML file, and the space file that it may name, whose path is relative to the recipe.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::corrupt(path, "found bytes that are not UTF-8, wanted a recipe in TOML"))?;
-        Self::from_toml(&text)
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::of_toml(&toml_text(path, "a recipe")?, &file, path.parent().unwrap_or(Path::new("")))
     }
 
-    /// Reads TOML text.
+    /// Reads TOML text, and the space file that it may name, whose path is relative to the current folder.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let document = toml::Deserializer::parse(text)
-            .map_err(|error| Error::invalid("recipe", one_line(&error.to_string()), "valid TOML"))?;
-        let recipe: Self = parse_toml("recipe", document)?;
+        Self::of_toml(text, "recipe", Path::new(""))
+    }
+
+    fn of_toml(text: &str, file: &str, folder: &Path) -> Result<Self> {
+        let mut document =
+            DeTable::parse(text).map_err(|error| Error::invalid("recipe", one_line(&error.to_string()), "valid TOML"))?;
+        let described = described::in_toml(document.get_mut(), text, file, folder)?;
+        let mut recipe: Self = parse_toml("recipe", toml::Deserializer::from(document))?;
+        if let Some(space) = described {
+            recipe.space = SpaceConfig::Custom(space); // with its lines
+        }
         recipe.check().map(|()| recipe)
     }
 
-    /// Reads JSON text.
+    /// Reads JSON text, and the space file that it may name, whose path is relative to the current folder.
     pub fn from_json(text: &str) -> Result<Self> {
-        let recipe: Self = parse_json("recipe", text)?;
+        let mut document: Value = parse_json("recipe", text)?;
+        let described = described::in_json(&mut document)?;
+        let mut recipe: Self = match described {
+            Some(_) => parse_json("recipe", &document.to_string())?,
+            None => parse_json("recipe", text)?, // mistakes are told with their place in it
+        };
+        if let Some(space) = described {
+            recipe.space = SpaceConfig::Custom(space);
+        }
         recipe.check().map(|()| recipe)
     }
 

@@ -1,11 +1,17 @@
 //! Search spaces: descriptions that build a graph. One file each.
 
+mod block;
+mod layers;
+
 use serde::{Deserialize, Serialize};
 
 use crate::arch::{Arch, Region};
 use crate::data::Dataset;
 use crate::graph::{Graph, Shape};
 use crate::{Error, Result};
+
+pub use block::MbConv;
+pub use layers::Stage;
 
 /// What a space has to know of the data: it decides the first and the last layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,9 +63,10 @@ pub trait Space {
     /// A drawing: nodes from left to right, and edges with the operation they do. Empty if there is nothing to draw.
     fn drawing(&self, arch: &Arch) -> serde_json::Value;
 
-    /// An option that computes nothing, for the genes that have one.
-    fn nothing(&self) -> Option<usize> {
-        None
+    /// The one that is reported of all architectures of `region` that compute the same as `arch`, as far as the space can tell:
+    /// without operations that compute nothing for the logits. `graph` is this space's.
+    fn canonical(&self, _graph: &Graph, _region: &Region, arch: &Arch) -> Arch {
+        arch.clone()
     }
 }
 
@@ -88,21 +95,22 @@ macro_rules! spaces {
 spaces! {
     /// NAS-Bench-201.
     "nb201" => nb201::Nb201,
+    /// Inverted residuals: ProxylessNAS, FairNAS.
+    "mobilenet" => mobilenet::MobileNet,
+    /// Shuffle blocks: SPOS.
+    "shufflenet" => shufflenet::ShuffleNet,
+    /// What a user describes, here or in a file.
+    "custom" => custom::Custom,
 }
 
-/// As [`canonical_in`], of the whole space.
-pub fn canonical(space: &dyn Space, graph: &Graph, arch: &Arch) -> Arch {
-    canonical_in(space, graph, &Region::whole(graph.genes()), arch)
-}
-
-/// `arch` with every operation removed that nothing reaches or nothing reads, as far as the space can write it: of the
-/// strings of `region` that differ in dead operations only, this one is reported.
-pub fn canonical_in(space: &dyn Space, graph: &Graph, region: &Region, arch: &Arch) -> Arch {
-    let Some(nothing) = space.nothing() else { return arch.clone() };
+/// `arch` with the option that is nothing, for every gene that has one, where the graph stays the same and `region` allows it:
+/// nothing reaches or nothing reads what was there.
+fn without_dead(graph: &Graph, region: &Region, arch: &Arch, nothing: impl Fn(usize) -> Option<usize>) -> Arch {
     let key = |arch: &Arch| crate::graph::Plan::live(graph, arch).key();
     let wanted = key(arch);
     let mut canonical = arch.clone();
-    for gene in (0..graph.genes().len()).filter(|&gene| region.options(gene).contains(&nothing)) {
+    let may_be_nothing = |gene| nothing(gene).filter(|nothing| region.options(gene).contains(nothing));
+    for (gene, nothing) in (0..graph.genes().len()).filter_map(|gene| Some((gene, may_be_nothing(gene)?))) {
         let without = canonical.with(gene, nothing);
         if key(&without) == wanted {
             canonical = without;

@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Norm, Space, Task, unreadable};
-use crate::arch::{Arch, Gene};
-use crate::graph::ops::{AvgPool, BatchNorm, Conv, GlobalPool, Identity, Linear, Normalize, Relu, Sum, Zero};
-use crate::graph::{Graph, GraphBuilder, NodeId};
+use super::block::{Blocks, Start};
+use super::{Norm, Space, Task, unreadable, without_dead};
+use crate::arch::{Arch, Gene, Region};
+use crate::graph::ops::{AvgPool, Conv, Identity, Linear, Relu, Sum, Zero};
+use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
 
 /// The operations, by number.
@@ -68,32 +69,19 @@ fn genes() -> Vec<Gene> {
 }
 
 /// Adds the parts of the network under their names.
-struct Parts {
-    builder: GraphBuilder,
-    affine: bool,
-}
+struct Parts(Blocks);
 
 impl Parts {
-    fn conv_norm(&mut self, name: &str, conv: Conv, input: NodeId) -> Result<NodeId> {
-        let conv = self.builder.op(format!("{name}.conv"), conv, &[input])?;
-        self.builder.op(format!("{name}.norm"), BatchNorm { affine: self.affine }, &[conv])
-    }
-
-    fn relu_conv_norm(&mut self, name: &str, conv: Conv, input: NodeId) -> Result<NodeId> {
-        let relu = self.builder.op(format!("{name}.relu"), Relu, &[input])?;
-        self.conv_norm(name, conv, relu)
-    }
-
     fn edge(&mut self, name: &str, gene: usize, input: NodeId) -> Result<NodeId> {
-        let channels = self.builder.shape(input).image()?[0];
+        let channels = self.0.channels(input)?;
         let options = vec![
-            self.builder.op(format!("{name}.none"), Zero { shape: None }, &[input])?,
-            self.builder.op(format!("{name}.skip_connect"), Identity, &[input])?,
-            self.relu_conv_norm(&format!("{name}.nor_conv_1x1"), Conv::new(channels, 1, 1), input)?,
-            self.relu_conv_norm(&format!("{name}.nor_conv_3x3"), Conv::new(channels, 3, 1), input)?,
-            self.builder.op(format!("{name}.avg_pool_3x3"), AvgPool { kernel: 3, stride: 1, pad: 1 }, &[input])?,
+            self.0.builder.op(format!("{name}.none"), Zero { shape: None }, &[input])?,
+            self.0.builder.op(format!("{name}.skip_connect"), Identity, &[input])?,
+            self.0.relu_conv_norm(&format!("{name}.nor_conv_1x1"), Conv::new(channels, 1, 1), input)?,
+            self.0.relu_conv_norm(&format!("{name}.nor_conv_3x3"), Conv::new(channels, 3, 1), input)?,
+            self.0.builder.op(format!("{name}.avg_pool_3x3"), AvgPool { kernel: 3, stride: 1, pad: 1 }, &[input])?,
         ];
-        self.builder.choice(gene, options)
+        self.0.builder.choice(gene, options)
     }
 
     fn cell(&mut self, name: &str, input: NodeId) -> Result<NodeId> {
@@ -104,42 +92,30 @@ impl Parts {
                 terms.push(self.edge(&format!("{name}.{to}<-{from}"), gene, nodes[from])?);
             }
             let single = terms.len() == 1;
-            nodes.push(if single { terms[0] } else { self.builder.op(format!("{name}.node{to}"), Sum, &terms)? });
+            nodes.push(if single { terms[0] } else { self.0.builder.op(format!("{name}.node{to}"), Sum, &terms)? });
         }
         Ok(nodes[3])
-    }
-
-    /// Halves the image and changes the channels: two convolutions beside an average pool with a 1×1 convolution.
-    fn reduction(&mut self, name: &str, channels: i64, input: NodeId) -> Result<NodeId> {
-        let first = self.relu_conv_norm(&format!("{name}.first"), Conv::new(channels, 3, 2), input)?;
-        let second = self.relu_conv_norm(&format!("{name}.second"), Conv::new(channels, 3, 1), first)?;
-        let pooled = self.builder.op(format!("{name}.pool"), AvgPool { kernel: 2, stride: 2, pad: 0 }, &[input])?;
-        let shortcut = self.builder.op(format!("{name}.shortcut"), Conv::new(channels, 1, 1), &[pooled])?;
-        self.builder.op(name, Sum, &[shortcut, second])
     }
 }
 
 impl Space for Nb201 {
     fn graph(&self, task: &Task, norm: Norm) -> Result<Graph> {
         self.check(task)?;
-        let mut parts = Parts { builder: GraphBuilder::image(task.shape(), genes()), affine: norm == Norm::Own };
-        let normalize = Normalize { mean: task.mean.clone(), deviation: task.deviation.clone() };
-        let pixels = parts.builder.op("normalize", normalize, &[0])?;
-        let mut x = parts.conv_norm("stem", Conv::new(self.channels, 3, 1), pixels)?;
+        let (mut blocks, pixels) = Blocks::new(task, genes(), norm, Start::Uniform)?;
+        let mut x = blocks.conv_norm("stem", Conv::new(self.channels, 3, 1), pixels)?;
+        let mut parts = Parts(blocks);
         for stage in 0..3 {
             if stage > 0 {
-                x = parts.reduction(&format!("stage{stage}.reduction"), self.channels << stage, x)?;
+                x = parts.0.residual(&format!("stage{stage}.reduction"), self.channels << stage, 2, x)?;
             }
             for cell in 0..self.cells {
                 x = parts.cell(&format!("stage{stage}.cell{cell}"), x)?;
             }
         }
-        let Parts { mut builder, affine } = parts;
-        x = builder.op("last.norm", BatchNorm { affine }, &[x])?;
-        x = builder.op("last.relu", Relu, &[x])?;
-        x = builder.op("pool", GlobalPool, &[x])?;
-        x = builder.op("classifier", Linear { features: task.classes.len() as i64 }, &[x])?;
-        Ok(builder.finish(x))
+        let Parts(mut blocks) = parts;
+        x = blocks.norm("last.norm", x)?;
+        x = blocks.builder.op("last.relu", Relu, &[x])?;
+        blocks.finish(Linear::new(task.classes.len() as i64), x)
     }
 
     fn parse(&self, text: &str) -> Result<Arch> {
@@ -179,7 +155,7 @@ impl Space for Nb201 {
         json!({ "nodes": ["input", "1", "2", "output"], "edges": edges })
     }
 
-    fn nothing(&self) -> Option<usize> {
-        Some(0)
+    fn canonical(&self, graph: &Graph, region: &Region, arch: &Arch) -> Arch {
+        without_dead(graph, region, arch, |_| Some(0))
     }
 }

@@ -111,6 +111,33 @@ static void data(snt_context *context) {
     NULLS("out", snt_dataset_open(context, "{}", NULL, &error));
 }
 
+#define OPERATIONS "[operations]\nc = {kind = \"conv_norm\", kernel = 3}\ns = {kind = \"skip\"}\n[stem]\noperation = \"c\"\nwidth = 4\n"
+#define CELL "[cell]\nnodes = 2\n[cell.edges]\n\"1<-0\" = [\"c\", \"s\"]\n[[stage]]\nwidth = 4\ncells = 1\n"
+
+/* A space in the caller's own words. */
+static void described(snt_context *context, snt_dataset *dataset) {
+    snt_space *space = NULL;
+    snt_buffer json = {NULL, 0, NULL};
+    char arch[64];
+    NULLS("context", snt_space_from_text(NULL, OPERATIONS CELL, dataset, &space, &error));
+    NULLS("space_text", snt_space_from_text(context, NULL, dataset, &space, &error));
+    NULLS("space_text", snt_space_from_text(context, BAD, dataset, &space, &error));
+    NULLS("dataset", snt_space_from_text(context, OPERATIONS CELL, NULL, &space, &error));
+    NULLS("out", snt_space_from_text(context, OPERATIONS CELL, dataset, NULL, &error));
+    NULLS("valid TOML", snt_space_from_text(context, "= 3", dataset, &space, &error));
+    NULLS("space:10: edge \"1<-7\": found node 7, wanted one of 0 to 1",
+          snt_space_from_text(context, OPERATIONS "[cell]\nnodes = 2\n[cell.edges]\n\"1<-7\" = [\"c\"]\n[[stage]]\nwidth = 4\ncells = 1\n",
+                              dataset, &space, &error));
+    NULLS("operations", snt_space_from_text(context, "{}", dataset, &space, &error));
+    OK(snt_space_from_text(context, OPERATIONS CELL, dataset, &space, &error));
+    OK(snt_space_canonical(space, "|s~0|", arch, sizeof arch, NULL, &error));
+    TRUE_(strcmp(arch, "|s~0|") == 0);
+    OK(snt_space_info_json(space, &json, &error));
+    TRUE_(strstr(json.data, "\"kind\":\"custom\"") != NULL && strstr(json.data, "\"architectures\":\"2\"") != NULL);
+    snt_buffer_free(&json);
+    snt_space_free(space);
+}
+
 static void spaces(snt_context *context, snt_dataset *dataset) {
     snt_space *space = NULL;
     snt_buffer json = {NULL, 0, NULL};
@@ -150,6 +177,7 @@ static void spaces(snt_context *context, snt_dataset *dataset) {
     OK(snt_space_info_json(space, &json, &error));
     snt_buffer_free(&json);
     snt_space_free(space);
+    described(context, dataset);
 }
 
 static void models(snt_context *context, snt_dataset *dataset) {

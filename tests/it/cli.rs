@@ -736,3 +736,84 @@ fn a_forest_is_named_by_its_file_and_works_like_one_supernet() {
         &["trained/forest.json: found no trained/supernet-4.safetensors yet, wanted a finished forest"],
     );
 }
+
+const SPACE: &str = r#"
+[operations]
+conv = { kind = "relu_conv_norm", kernel = 3 }
+pass = { kind = "skip" }
+stem = { kind = "conv_norm", kernel = 3 }
+block = { kind = "mb_conv", kernel = 3, expand = 2 }
+[cell]
+nodes = 3
+candidates = ["conv", "pass"]
+[stem]
+operation = "stem"
+width = 4
+[[stage]]
+width = 4
+cells = 1
+[[stage]]
+width = 8
+stride = 2
+layers = 2
+first = ["block", "stem"]
+candidates = ["block", "pass"]
+"#;
+
+#[test]
+fn a_space_from_a_file_goes_the_whole_way_and_the_file_is_needed_once() {
+    let place = Place::new();
+    fs::create_dir(place.path("recipes")).unwrap();
+    place.recipe("recipes/my-space.toml", SPACE);
+    let text = RECIPE.replace("kind = \"nb201\", channels = 4, cells = 1", "kind = \"file\", path = \"my-space.toml\"");
+    place.recipe("recipes/own.toml", &text);
+    let run = ["run", "recipes/own.toml", "--data", "data", "--out", "out"];
+    place.works(&run);
+    let result = place.json("out/result.json");
+    let arch = result["subnets"][0]["arch"].as_str().unwrap();
+    contains(arch, &["|+|", "~0|", " ; "]);
+    assert_eq!(result["subnets"][0]["verify"]["top1_agreement"], 1.0);
+    contains(&fs::read_to_string(place.path("out/report.html")).unwrap(), &["class=\"wire", "output"]);
+
+    place.recipe("recipes/my-space.toml", &format!("# Only a comment.\n{SPACE}"));
+    place.works(&run);
+    place.recipe("recipes/my-space.toml", &SPACE.replace("expand = 2", "expand = 3"));
+    contains(&place.refused(&run), &["--out out: found a run on another space (`tiny`)"]);
+    place.recipe("recipes/my-space.toml", &SPACE.replace("\"block\", \"stem\"", "\"block\", \"stemm\""));
+    contains(
+        &place.refused(&run),
+        &["recipes/my-space.toml:20: stage \"stage2\": found the unknown operation \"stemm\"", "did you mean `stem`?"],
+    );
+    fs::remove_file(place.path("recipes/my-space.toml")).unwrap();
+    contains(&place.refused(&run), &["recipes/my-space.toml: No such file"]);
+    place.works(&["search", "out/supernet.safetensors", "--data", "data", "--out", "again"]);
+    assert_eq!(place.json("again/search.json")["evaluations"], result["search"]["evaluations"]);
+    place.works(&["export", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "cut.onnx"]);
+}
+
+#[test]
+fn a_space_file_is_told_before_training() {
+    let place = Place::new();
+    place.recipe("my-space.toml", SPACE);
+    let printed = place.works(&["space", "my-space.toml", "--image", "1x8x8", "--classes", "8"]);
+    contains(&printed, &["my-space.toml: 5 genes, 32 architectures", "2<-1           conv, pass", "stage2.layer1  block, stem"]);
+    let fewest = printed.lines().find(|line| line.starts_with("fewest params")).unwrap();
+    let numbers: Vec<u64> = fewest.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    // Stem 1·4·9 + norm 2·4; block: 4·8 + 2·8, 8·9 + 2·8, 8·8 + 2·8; classifier 8·8 + 8.
+    assert_eq!(numbers[0], 44 + 48 + 88 + 80 + 72);
+    // Stem 64 pixels; block 64 pixels in, 16 out; classifier 8·9.
+    assert_eq!(numbers[1], 64 * 36 + 64 * 32 + 16 * 72 + 16 * 64 + 72);
+    contains(fewest, &["|pass~0|+|pass~0|pass~1| ; block pass"]);
+    contains(
+        &place.refused(&["space", "my-space.toml", "--image", "8x8"]),
+        &["--image: found 8x8, wanted three sizes as in 3x32x32"],
+    );
+    contains(&place.refused(&["space", "my-space.toml", "--classes", "0"]), &["--classes: found 0"]);
+    contains(&place.refused(&["space", "absent.toml"]), &["absent.toml: No such file"]);
+    contains(
+        &place.refused(&["space", "my-space.toml", "--image", "3x1x1"]),
+        &["my-space.toml:18: stage \"stage2\": found stride 2 on what is left of 1×1 pixels"],
+    );
+    fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
+    contains(&place.refused(&["space", "binary.toml"]), &["not UTF-8", "a space file"]);
+}

@@ -6,7 +6,7 @@ use supernaut::data::{Dataset, Images};
 use supernaut::graph::Device;
 use supernaut::run::images::DeviceImages;
 use supernaut::run::model::Model;
-use supernaut::space::{Nb201, SpaceConfig, Task};
+use supernaut::space::{MbConv, MobileNet, Nb201, ShuffleNet, SpaceConfig, Stage, Task};
 
 /// A task on square colour images.
 pub fn task(side: i64, classes: usize) -> Task {
@@ -33,6 +33,25 @@ pub fn supernet(seed: u64, channels: i64) -> Model {
 pub fn supernet_of(seed: u64, channels: i64, side: i64) -> Model {
     let space = SpaceConfig::Nb201(Nb201 { channels, cells: 1, ..Default::default() });
     Model::supernet(space, task(side, side.max(10) as usize), seed, Device::Cpu).unwrap()
+}
+
+/// A small MobileNet space, whose channels our own kernels can work with.
+pub fn small_mobilenet() -> MobileNet {
+    MobileNet {
+        stem_channels: 8,
+        stem_stride: 1,
+        first_channels: 8,
+        stages: vec![Stage::new(8, 2, 1), Stage::new(16, 3, 2)],
+        candidates: vec![MbConv { kernel: 3, expand: 3 }, MbConv { kernel: 5, expand: 2 }],
+        last_channels: 32,
+        ..Default::default()
+    }
+}
+
+/// A small ShuffleNet space, likewise.
+pub fn small_shufflenet() -> ShuffleNet {
+    let stages = vec![Stage::new(16, 2, 1), Stage::new(32, 2, 2)];
+    ShuffleNet { stem_channels: 8, stem_stride: 1, stages, last_channels: 32 }
 }
 
 /// `count` architectures drawn uniformly.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use supernaut::arch::Arch;
+use supernaut::arch::{Arch, Region};
 use supernaut::graph::{Device, Graph, Plan};
 use supernaut::rank::Truth;
 use supernaut::run::model::{ComplexityRange, Model};
-use supernaut::space::{Nb201, Norm, Space, canonical};
+use supernaut::space::{Nb201, Norm, Space};
 
 use crate::common::task;
 
@@ -91,9 +91,12 @@ fn strings_that_compute_the_same_have_one_key() {
     assert_eq!(key([1, 0, 0, 3, 2, 0]), key([1, 0, 0, 2, 3, 0]));
     assert_ne!(key([3, 3, 3, 1, 2, 3]), key([3, 3, 3, 1, 3, 3]));
     let dead = arch([3, 3, 0, 1, 0, 3]);
-    assert_eq!(canonical(&space(), &graph, &dead), arch([0, 3, 0, 1, 0, 3]));
+    assert_eq!(space().canonical(&graph, &Region::whole(graph.genes()), &dead), arch([0, 3, 0, 1, 0, 3]));
     // What is really computed costs what the canonical string says.
-    assert_eq!(Plan::live(&graph, &dead).cost(&graph), graph.cost(&canonical(&space(), &graph, &dead)));
+    assert_eq!(
+        Plan::live(&graph, &dead).cost(&graph),
+        graph.cost(&space().canonical(&graph, &Region::whole(graph.genes()), &dead))
+    );
 }
 
 /// A cell as an expression, worked out without any graph: the sorted terms of node 3, sums of sums opened.

@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("partition", &["arch"]),
     ("search", &["arch"]),
     ("graph", &["arch", "hash"]),
-    ("space", &["arch", "graph", "data"]),
+    ("space", &["arch", "reading", "graph", "data"]),
     (
         "run",
         &[

@@ -16,6 +16,11 @@ pub enum Init {
         /// Inputs that one output number sums over.
         fan_in: i64,
     },
+    /// N(0, deviation²).
+    Normal {
+        /// Its standard deviation.
+        deviation: f64,
+    },
     /// One value everywhere.
     Constant(f64),
 }
@@ -77,6 +82,8 @@ pub trait Operator {
     fn export(&self, onnx: &mut OnnxBuilder, name: &str, weights: &[Tensor], inputs: &[ValueId]) -> Result<ValueId>;
 }
 
+pub use linear::Bias;
+
 /// One row per operator: its file, its type.
 macro_rules! operators {
     ($($(#[$doc:meta])* $file:ident :: $kind:ident),+ $(,)?) => {
@@ -107,6 +114,8 @@ operators! {
     batch_norm::BatchNorm,
     /// max(0, x).
     relu::Relu,
+    /// min(6, max(0, x)).
+    relu6::Relu6,
     /// Average pooling.
     avg_pool::AvgPool,
     /// Mean over the pixels.
@@ -115,6 +124,10 @@ operators! {
     linear::Linear,
     /// Sum of the inputs.
     sum::Sum,
+    /// Channels of the inputs side by side.
+    concat::Concat,
+    /// Every so many-th channel.
+    channels::Channels,
     /// The input itself.
     identity::Identity,
     /// Nothing: zeros.

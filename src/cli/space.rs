@@ -1,0 +1,76 @@
+//! `supernaut space`: what a space file describes, before anything is trained on it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::arch::{Arch, Cost, Gene, count};
+use crate::graph::{Graph, Plan};
+use crate::run::described::space_file;
+use crate::run::model::space_hash;
+use crate::space::{Norm, Space, SpaceConfig, Task};
+use crate::{Error, Result};
+
+#[derive(Args)]
+pub(super) struct SpaceArgs {
+    /// Space file, in TOML.
+    file: PathBuf,
+    /// Channels, height and width of the images that costs are counted for.
+    #[arg(long, value_name = "CxHxW", default_value = "3x32x32")]
+    image: String,
+    /// Classes that costs are counted for.
+    #[arg(long, default_value_t = 10)]
+    classes: usize,
+}
+
+/// What is smallest at one end.
+type Figure = fn(Cost) -> f64;
+
+/// Prints genes, counts and the ends of what architectures cost.
+pub(super) fn space(args: SpaceArgs) -> Result<()> {
+    let space = space_file(&args.file)?;
+    let task = task(&args.image, args.classes)?;
+    let graph = space.graph(&task, Norm::Own)?;
+    let genes = space.genes();
+    println!("{}: {} genes, {} architectures", args.file.display(), genes.len(), count(genes));
+    println!("hash {}", space_hash(&SpaceConfig::Custom(space.clone())));
+    println!();
+    let width = genes.iter().map(|gene| gene.name.len()).max().unwrap_or(0).max("gene".len());
+    println!("{:<width$}  options", "gene");
+    genes.iter().for_each(|Gene { name, options }| println!("{name:<width$}  {}", options.join(", ")));
+    let [channels, height, side] = task.image;
+    println!("\nimages of {channels}×{height}×{side}, {} classes; params and MACs as a network that stands alone:", args.classes);
+    println!("{:<13} {:>12} {:>15}  architecture", "", "params", "MACs");
+    let ends: [(&str, Figure); 4] = [
+        ("fewest params", |cost| cost.params as f64),
+        ("fewest MACs", |cost| cost.macs as f64),
+        ("most params", |cost| -(cost.params as f64)),
+        ("most MACs", |cost| -(cost.macs as f64)),
+    ];
+    for (name, value) in ends {
+        let arch = end(&graph, value);
+        let Cost { params, macs, .. } = graph.cost(&arch);
+        println!("{name:<13} {params:>12} {macs:>15}  {}", space.text(&arch));
+    }
+    Ok(())
+}
+
+/// The architecture with the least `value` of those that read the image.
+fn end(graph: &Graph, value: Figure) -> Arch {
+    // More than any cost, and exact beside it.
+    let dead = |arch: &Arch| if Plan::live(graph, arch).reads_image() { 0.0 } else { 1e15 };
+    graph.least(|arch| value(graph.cost(arch)) + dead(arch))
+}
+
+fn task(image: &str, classes: usize) -> Result<Task> {
+    let sizes: Vec<i64> =
+        image.split('x').map_while(|size| size.parse().ok()).filter(|size| (1..=65_536).contains(size)).collect();
+    let shape = <[i64; 3]>::try_from(sizes).ok().filter(|shape| shape.map(|size| size.to_string()).join("x") == image);
+    let image = shape.ok_or_else(|| Error::invalid("--image", image, "three sizes as in 3x32x32"))?;
+    if !(1..=1_000_000).contains(&classes) {
+        return Err(Error::invalid("--classes", classes, "1…1000000"));
+    }
+    let per_channel = image[0] as usize;
+    let classes = (0..classes).map(|class| class.to_string()).collect();
+    Ok(Task { image, classes, mean: vec![0.5; per_channel], deviation: vec![0.25; per_channel] })
+}
