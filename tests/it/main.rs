@@ -8,6 +8,7 @@ mod exporting;
 mod forest;
 mod header;
 mod memory;
+mod pictures;
 mod planning;
 mod recipes;
 mod tidy;
