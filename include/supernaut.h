@@ -200,7 +200,7 @@ typedef struct {
    */
   int32_t width;
   /**
-   * How many classes there are; at most 256.
+   * How many classes there are; at most 65536.
    */
   int32_t classes;
   /**
@@ -222,6 +222,46 @@ typedef struct {
    */
   void *user;
 } snt_data_view;
+
+/**
+ * Where `snt_dataset_from_iter` gets its images from, one at a time. Call snt_data_iter_init first, so that members of later
+ * versions are zero.
+ */
+typedef struct {
+  /**
+   * sizeof this struct.
+   */
+  size_t struct_size;
+  /**
+   * Writes the next image, channels * height * width bytes of brightness, to `pixels` and its label to `label`. Gives 1
+   * for an image, 0 after the last, and anything else for a failure, which ends the call with SNT_E_INVALID_ARGUMENT.
+   */
+  int32_t (*next)(void *user, uint8_t *pixels, int64_t *label);
+  /**
+   * Handed to `next`.
+   */
+  void *user;
+  /**
+   * Channels of an image: 1 for grey, 3 for colour.
+   */
+  int32_t channels;
+  /**
+   * Rows of an image.
+   */
+  int32_t height;
+  /**
+   * Columns of an image.
+   */
+  int32_t width;
+  /**
+   * How many classes there are; at most 65536.
+   */
+  int32_t classes;
+  /**
+   * SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC; without N, for there is one image at a time.
+   */
+  int32_t layout;
+} snt_data_iter;
 
 /**
  * What happened in one step. The library's; valid during the call of the event function.
@@ -479,7 +519,10 @@ snt_status snt_context_create(const snt_context_params *params,
 SNT_API void snt_context_free(snt_context *context);
 
 /**
- * Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx" or "cifar10", "path": ...}.
+ * Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx", "cifar10", "cifar100" or
+ * "folder", "path": ...}, and all else that a recipe may say there. "folder" reads JPEG and PNG files: a folder for each class
+ * in train, and val and test like it, decoded once and kept in a file that is mapped into memory. snt_dataset_info_json tells
+ * what was left out or held out.
  *
  * `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while files
  * are read. @since 0.1
@@ -509,6 +552,29 @@ snt_status snt_dataset_from_view(const snt_context *context,
                                  snt_error **err);
 
 /**
+ * Takes images from functions of the caller, one at a time: for images that lie nowhere in one piece.
+ *
+ * `test` and `options_json` are those of snt_dataset_from_view. The functions are called on this thread, `train` first, until
+ * they give 0. `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks
+ * while images are asked for. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_dataset_from_iter(const snt_context *context,
+                                 const snt_data_iter *train,
+                                 const snt_data_iter *test,
+                                 const char *options_json,
+                                 snt_dataset **out,
+                                 snt_error **err);
+
+/**
+ * Fills `iter` with zeros and its size. Pass sizeof(snt_data_iter).
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_data_iter_init(snt_data_iter *iter, size_t struct_size);
+
+/**
  * Fills `view` with zeros and its size. Pass sizeof(snt_data_view).
  *
  * Any thread. Does not block. @since 0.1
@@ -516,12 +582,17 @@ snt_status snt_dataset_from_view(const snt_context *context,
 SNT_API void snt_data_view_init(snt_data_view *view, size_t struct_size);
 
 /**
- * Sizes of a data set: {"train", "test", "image": [channels, height, width], "classes", "hash"}.
+ * Sizes of a data set: {"train", "test", "validation": 0 where it is held out of train, "image": [channels, height, width],
+ * "classes", "hash", "remarks": what a user should know of how it was read, in sentences}.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the hash is computed.
  * @since 0.1
  */
-SNT_API SNT_MUST_USE snt_status snt_dataset_info_json(const snt_dataset *dataset, snt_buffer *out, snt_error **err);
+SNT_API
+SNT_MUST_USE
+snt_status snt_dataset_info_json(const snt_dataset *dataset,
+                                 snt_buffer *out,
+                                 snt_error **err);
 
 /**
  * Frees a data set; NULL is fine. Jobs that use it go on.

@@ -12,7 +12,7 @@
 //! fn main() -> supernaut::Result<()> {
 //!     let recipe = Recipe::read(Path::new("recipes/demo.toml"))?;
 //!     let folder = recipe.data_folder(Some(Path::new("fashion-mnist")))?;
-//!     let data = recipe.data.as_ref().expect("the recipe has a [data] table").load(&folder)?;
+//!     let data = recipe.data.as_ref().expect("the recipe has a [data] table").load(&folder, &mut |remark| eprintln!("{remark}"))?;
 //!     let result = Project::open(recipe, &data, Path::new("out"), Cancel::default())?.run(&mut ())?;
 //!     println!("{}", result["subnets"][0]["onnx"]);
 //!     Ok(())

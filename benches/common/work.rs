@@ -75,7 +75,7 @@ impl Work {
 
     /// The supernet with fresh weights: the same ones every time.
     pub fn model(&self) -> Result<Model> {
-        let data = Dataset { train: pictures(self.images), test: pictures(1), classes: classes() };
+        let data = Dataset::new(pictures(self.images), pictures(1), classes());
         let recipe = self.recipe()?;
         Ok(Model::supernet(recipe.space.clone(), Task::of(&data)?, recipe.seed, self.device()?)?)
     }
@@ -141,7 +141,7 @@ pub fn pictures(count: usize) -> Images {
         let mut noise = stream(0, "bench/noise", image as u64);
         pixels.extend(patterns[image % 10].iter().map(|&level| level / 2 + noise.random_range(0..128)));
     }
-    let labels = (0..count).map(|image| (image % 10) as u8).collect();
+    let labels = (0..count).map(|image| (image % 10) as u16);
     Images::new("pictures", pixels, labels, [3, 32, 32], 10).expect("sizes fit")
 }
 

@@ -108,7 +108,8 @@ impl Rival {
     pub fn show(&mut self, images: &Images, batch: usize) -> Result<()> {
         let (pixels, labels) = (self.files.path().join("pixels"), self.files.path().join("labels"));
         std::fs::write(&pixels, images.pixels())?;
-        std::fs::write(&labels, images.labels())?;
+        let bytes: Vec<u8> = images.labels().iter().map(|&label| label as u8).collect(); // there are ten classes
+        std::fs::write(&labels, bytes)?;
         let shape = images.shape();
         self.ask(json!({ "command": "images", "pixels": pixels, "labels": labels, "shape": shape, "batch": batch }))?;
         Ok(())

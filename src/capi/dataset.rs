@@ -18,6 +18,8 @@ use crate::reading::parse_json;
 /// Labelled images, in two parts: to learn from and to report on. It never changes, so every thread may use it.
 pub struct snt_dataset {
     pub(super) data: Arc<Dataset>,
+    /// What a user should know of how it was read.
+    remarks: Vec<String>,
     _context: Arc<Context>,
 }
 
@@ -46,7 +48,7 @@ pub struct snt_data_view {
     pub height: i32,
     /// Columns of an image.
     pub width: i32,
-    /// How many classes there are; at most 256.
+    /// How many classes there are; at most 65536.
     pub classes: i32,
     /// SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC.
     pub layout: i32,
@@ -60,7 +62,36 @@ pub struct snt_data_view {
     pub user: *mut c_void,
 }
 
-/// The options of `snt_dataset_from_view`.
+/// Where `snt_dataset_from_iter` gets its images from, one at a time. Call snt_data_iter_init first, so that members of later
+/// versions are zero.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct snt_data_iter {
+    /// sizeof this struct.
+    pub struct_size: usize,
+    /// Writes the next image, channels * height * width bytes of brightness, to `pixels` and its label to `label`. Gives 1
+    /// for an image, 0 after the last, and anything else for a failure, which ends the call with SNT_E_INVALID_ARGUMENT.
+    pub next: Option<unsafe extern "C" fn(user: *mut c_void, pixels: *mut u8, label: *mut i64) -> i32>,
+    /// Handed to `next`.
+    pub user: *mut c_void,
+    /// Channels of an image: 1 for grey, 3 for colour.
+    pub channels: i32,
+    /// Rows of an image.
+    pub height: i32,
+    /// Columns of an image.
+    pub width: i32,
+    /// How many classes there are; at most 65536.
+    pub classes: i32,
+    /// SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC; without N, for there is one image at a time.
+    pub layout: i32,
+}
+
+/// A label is a number of 16 bits.
+const MOST_CLASSES: usize = 1 << 16;
+/// Of one image that a function is asked for: more is a mistake.
+const MOST_BYTES: usize = 1 << 30;
+
+/// The options of `snt_dataset_from_view` and `snt_dataset_from_iter`.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
@@ -73,21 +104,10 @@ impl snt_data_view {
     /// Copies the images, checked.
     fn images(&self, name: &str) -> Result<Images> {
         let field = |member: &str| format!("{name}.{member}");
-        let size = |member: &str, value: i32| -> Result<usize> {
-            let refused = || Error::invalid(field(member), value, "1 or more").into();
-            usize::try_from(value).ok().filter(|&value| value > 0).ok_or_else(refused)
-        };
-        let shape = [size("channels", self.channels)?, size("height", self.height)?, size("width", self.width)?];
-        let classes = size("classes", self.classes)?;
-        if classes > 256 {
-            return Err(Failure::new(SNT_E_UNSUPPORTED, format!("{}: found {classes}, wanted at most 256", field("classes"))));
-        }
+        let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
         if self.dtype != SNT_DTYPE_UINT8 {
             let message = format!("{}: found {}, wanted {SNT_DTYPE_UINT8} (one byte a pixel)", field("dtype"), self.dtype);
             return Err(Failure::new(SNT_E_UNSUPPORTED, message));
-        }
-        if ![SNT_LAYOUT_NCHW, SNT_LAYOUT_NHWC].contains(&self.layout) {
-            return Err(Error::invalid(field("layout"), self.layout, "0 (NCHW) or 1 (NHWC)").into());
         }
         let too_many = || Error::invalid(field("count"), self.count, "as many images as fit into memory");
         let count = usize::try_from(self.count).map_err(|_| too_many())?;
@@ -107,11 +127,57 @@ impl snt_data_view {
     }
 }
 
-fn labels(labels: &[i64], classes: usize, field: &str) -> Result<Vec<u8>> {
+impl snt_data_iter {
+    /// All images, checked.
+    fn images(&self, name: &str) -> Result<Images> {
+        let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
+        let next = self.next.ok_or_else(|| Error::invalid(format!("{name}.next"), "NULL", "a function"))?;
+        let size = shape.iter().try_fold(1usize, |size, &side| size.checked_mul(side)).filter(|&size| size <= MOST_BYTES);
+        let wanted = format!("images of at most {MOST_BYTES} bytes");
+        let size = size.ok_or_else(|| Error::invalid(format!("{name}.height"), self.height, wanted))?;
+        let (mut image, mut pixels, mut found) = (vec![0; size], vec![], vec![]);
+        loop {
+            let mut label = 0;
+            // SAFETY: the caller's function, called as its type says; `image` has room for an image.
+            match unsafe { next(self.user, image.as_mut_ptr(), &mut label) } {
+                1 if self.layout == SNT_LAYOUT_NHWC => pixels.extend(channels_first(&image, shape)),
+                1 => pixels.extend_from_slice(&image),
+                0 => break,
+                status => {
+                    let given = format!("{status} after {} images", found.len());
+                    return Err(Error::invalid(format!("{name}.next"), given, "1 for an image, 0 after the last").into());
+                }
+            }
+            found.push(label);
+        }
+        let labels = labels(&found, classes, &format!("{name}.next"))?;
+        Ok(Images::new(name, pixels, labels, shape, classes)?)
+    }
+}
+
+/// Shape and number of classes, if they and the layout can be.
+fn checked_sizes(name: &str, shape: [i32; 3], classes: i32, layout: i32) -> Result<([usize; 3], usize)> {
+    let size = |member: &str, value: i32| -> Result<usize> {
+        let refused = || Error::invalid(format!("{name}.{member}"), value, "1 or more").into();
+        usize::try_from(value).ok().filter(|&value| value > 0).ok_or_else(refused)
+    };
+    let shape = [size("channels", shape[0])?, size("height", shape[1])?, size("width", shape[2])?];
+    let classes = size("classes", classes)?;
+    if classes > MOST_CLASSES {
+        let message = format!("{name}.classes: found {classes}, wanted at most {MOST_CLASSES}");
+        return Err(Failure::new(SNT_E_UNSUPPORTED, message));
+    }
+    match layout {
+        SNT_LAYOUT_NCHW | SNT_LAYOUT_NHWC => Ok((shape, classes)),
+        _ => Err(Error::invalid(format!("{name}.layout"), layout, "0 (NCHW) or 1 (NHWC)").into()),
+    }
+}
+
+fn labels(labels: &[i64], classes: usize, field: &str) -> Result<Vec<u16>> {
     let label = |(index, &label): (usize, &i64)| {
         let wanted = || format!("0 to {}", classes - 1);
         let refused = || Error::invalid(field, format!("label {label} of image {index} (counted from 0)"), wanted()).into();
-        u8::try_from(label).ok().filter(|&label| usize::from(label) < classes).ok_or_else(refused)
+        u16::try_from(label).ok().filter(|&label| usize::from(label) < classes).ok_or_else(refused)
     };
     labels.iter().enumerate().map(label).collect()
 }
@@ -138,20 +204,23 @@ fn joined(train: Images, test: Option<Images>, classes: usize, options: Options)
             Err(Error::invalid("test", format!("images of {:?} (channels, height, width)", test.shape()), wanted).into())
         }
         Some(_) if options.test > 0 => Err(Error::invalid("options.test", options.test, "0: there are test images").into()),
-        Some(test) => Ok(Dataset { train, test, classes }),
+        Some(test) => Ok(Dataset::new(train, test, classes)),
         None if options.test == 0 || options.test >= train.len() => {
             let wanted = format!("from 1 to {}, or a view of test images", train.len() - 1);
             Err(Error::invalid("options.test", options.test, wanted).into())
         }
         None => {
-            let all = Dataset { test: train.select(&[0]), train, classes };
-            let (train, test) = all.holdout(options.test, options.seed)?;
-            Ok(Dataset { train, test, classes: all.classes })
+            let all = Dataset::new(train.clone(), train, classes);
+            let (train, test) = all.holdout(options.test.into(), options.seed)?;
+            Ok(Dataset::new(train, test, all.classes().to_vec()))
         }
     }
 }
 
-/// Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx" or "cifar10", "path": ...}.
+/// Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx", "cifar10", "cifar100" or
+/// "folder", "path": ...}, and all else that a recipe may say there. "folder" reads JPEG and PNG files: a folder for each class
+/// in train, and val and test like it, decoded once and kept in a file that is mapped into memory. snt_dataset_info_json tells
+/// what was left out or held out.
 ///
 /// `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while files
 /// are read. @since 0.1
@@ -167,7 +236,9 @@ pub unsafe extern "C" fn snt_dataset_open(
         let context = borrow(context, "context")?.0.clone();
         let source: Source = parse_json("source", text(source_json, "source_json")?)?;
         let folder = source.path().ok_or_else(|| Error::invalid("source.path", "nothing", "the folder of the images"))?;
-        Ok(snt_dataset { data: Arc::new(source.load(folder)?), _context: context })
+        let mut remarks = vec![];
+        let data = Arc::new(source.load(folder, &mut |remark| remarks.push(remark.to_owned()))?);
+        Ok(snt_dataset { data, remarks, _context: context })
     })
 }
 
@@ -199,10 +270,51 @@ pub unsafe extern "C" fn snt_dataset_from_view(
         let test_images = test.map(|test| test.images("test")).transpose()?;
         let data = joined(train.images("train")?, test_images, train.classes as usize, options.unwrap_or_default())?;
         taken = [train].into_iter().chain(test).collect();
-        Ok(snt_dataset { data: Arc::new(data), _context: context })
+        Ok(snt_dataset { data: Arc::new(data), remarks: vec![], _context: context })
     });
     taken.iter().for_each(snt_data_view::let_go);
     status
+}
+
+/// Takes images from functions of the caller, one at a time: for images that lie nowhere in one piece.
+///
+/// `test` and `options_json` are those of snt_dataset_from_view. The functions are called on this thread, `train` first, until
+/// they give 0. `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks
+/// while images are asked for. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_dataset_from_iter(
+    context: *const snt_context,
+    train: *const snt_data_iter,
+    test: *const snt_data_iter,
+    options_json: *const c_char,
+    out: *mut *mut snt_dataset,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
+        let train = sized(train, "train")?;
+        let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
+        if let Some(test) = test.filter(|test| test.classes != train.classes) {
+            return Err(Error::invalid("test.classes", test.classes, format!("{}, as in train", train.classes)).into());
+        }
+        let images = train.images("train")?;
+        let test = test.map(|test| test.images("test")).transpose()?;
+        let data = joined(images, test, train.classes as usize, options.unwrap_or_default())?;
+        Ok(snt_dataset { data: Arc::new(data), remarks: vec![], _context: context })
+    })
+}
+
+/// Fills `iter` with zeros and its size. Pass sizeof(snt_data_iter).
+///
+/// Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn snt_data_iter_init(iter: *mut snt_data_iter, struct_size: usize) {
+    let _ = caught(|| {
+        init(iter, struct_size);
+        Ok(())
+    });
 }
 
 /// Fills `view` with zeros and its size. Pass sizeof(snt_data_view).
@@ -216,7 +328,8 @@ pub unsafe extern "C" fn snt_data_view_init(view: *mut snt_data_view, struct_siz
     });
 }
 
-/// Sizes of a data set: {"train", "test", "image": [channels, height, width], "classes", "hash"}.
+/// Sizes of a data set: {"train", "test", "validation": 0 where it is held out of train, "image": [channels, height, width],
+/// "classes", "hash", "remarks": what a user should know of how it was read, in sentences}.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the hash is computed.
 /// @since 0.1
@@ -228,10 +341,16 @@ pub unsafe extern "C" fn snt_dataset_info_json(
     err: *mut *mut snt_error,
 ) -> snt_status {
     boundary(err, || {
-        let data = &borrow(dataset, "dataset")?.data;
-        let Dataset { train, test, classes } = &**data;
-        let (sizes, image) = ([train.len(), test.len()], train.shape());
-        write_json(out, &json!({ "train": sizes[0], "test": sizes[1], "image": image, "classes": classes, "hash": data.hash() }))
+        let snt_dataset { data, remarks, .. } = borrow(dataset, "dataset")?;
+        let (train, test, validation) = (data.train().len(), data.test().len(), data.validation().map_or(0, Images::len));
+        let (image, classes, hash) = (data.train().shape(), data.classes(), data.hash());
+        write_json(
+            out,
+            &json!({
+                "train": train, "test": test, "validation": validation, "image": image, "classes": classes, "hash": hash,
+                "remarks": remarks,
+            }),
+        )
     })
 }
 

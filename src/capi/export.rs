@@ -33,22 +33,22 @@ impl Exported {
         let claim = borrow(model, "model")?.0.claim()?;
         let data = &borrow(dataset, "dataset")?.data;
         let saved = claim.saved();
-        let (shape, task) = (data.test.shape().map(|size| size as i64), &saved.model.task);
+        let (shape, task) = (data.test().shape().map(|size| size as i64), &saved.model.task);
         if shape != task.image {
             return Err(
                 Error::invalid("dataset", format!("images of {shape:?}"), format!("{:?}, as the model has", task.image)).into()
             );
         }
-        if data.classes.len() != task.classes.len() {
+        if data.classes().len() != task.classes.len() {
             let wanted = format!("{}, as the model has", task.classes.len());
-            return Err(Error::invalid("dataset", format!("{} classes", data.classes.len()), wanted).into());
+            return Err(Error::invalid("dataset", format!("{} classes", data.classes().len()), wanted).into());
         }
         let mut recipe: Recipe = saved.manifest.recipe.clone();
         if let Some(text) = optional_text(config_json, "config_json")? {
             recipe.export = parse_json("export", text)?;
             recipe.check()?;
         }
-        let test = DeviceImages::new(&data.test, saved.model.network.device());
+        let test = DeviceImages::new(data.test(), saved.model.network.device());
         Ok(Self { _claim: claim, saved, test, config: recipe.export })
     }
 

@@ -212,14 +212,18 @@ impl Place {
 
     fn dataset(&self, recipe: &Recipe) -> Result<Dataset> {
         let source = recipe.data.as_ref().ok_or_else(|| Error::invalid("data", "nothing", "a [data] table in the recipe"))?;
-        source.load(&recipe.data_folder(self.data.as_deref())?)
+        source.load(&recipe.data_folder(self.data.as_deref())?, &mut |remark| eprintln!("note: {remark}"))
     }
 
     fn project(&self, mut recipe: Recipe, out: &Path) -> Result<Project> {
         self.apply(&mut recipe);
         device(&recipe.device)?;
         let data = self.dataset(&recipe)?;
-        Project::open(recipe, &data, out, cancel_on_signals())
+        let project = Project::open(recipe, &data, out, cancel_on_signals())?;
+        let RunData { train, validation, test, task, .. } = project.data();
+        let counts = [train.len(), validation.len(), test.len(), task.classes.len()];
+        eprintln!("{} images to learn from, {} to validate, {} to test; classes: {}", counts[0], counts[1], counts[2], counts[3]);
+        Ok(project)
     }
 }
 

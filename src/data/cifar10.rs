@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Images, Size, check_labels, file};
+use super::images::check_labels;
+use super::{Dataset, Images, Size, file};
 use crate::error::{Error, Result};
 
 const TRAIN: [&str; 5] = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
@@ -13,7 +14,6 @@ const NAMES: &str = "batches.meta.txt";
 const FILES: &str = "data_batch_1.bin to data_batch_5.bin, test_batch.bin and batches.meta.txt";
 
 const SHAPE: [usize; 3] = [3, 32, 32];
-const RECORD: usize = 1 + 3 * 32 * 32; // label, then pixels
 const CLASSES: usize = 10;
 
 /// A folder with the seven files of CIFAR-10's binary version.
@@ -32,39 +32,53 @@ pub struct Cifar10 {
 
 impl Cifar10 {
     pub(super) fn load(&self, folder: &Path) -> Result<Dataset> {
-        let classes = names(&file::find(folder, &[NAMES], FILES)?)?;
-        Ok(Dataset { train: images(folder, &TRAIN)?, test: images(folder, &[TEST])?, classes })
+        let layout = Layout { labels: 1, label: 0, classes: CLASSES, files: FILES };
+        let classes = names(&file::find(folder, &[NAMES], FILES)?, CLASSES)?;
+        Ok(Dataset::new(images(folder, &TRAIN, &layout)?, images(folder, &[TEST], &layout)?, classes))
     }
 }
 
-fn names(path: &Path) -> Result<Vec<String>> {
+/// `count` names, one on each line.
+pub(super) fn names(path: &Path, count: usize) -> Result<Vec<String>> {
     let text = file::text(path)?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
-    if names.len() != CLASSES {
-        let what = format!("found class name count {}, wanted {CLASSES}, one name on each line", names.len());
+    if names.len() != count {
+        let what = format!("found class name count {}, wanted {count}, one name on each line", names.len());
         return Err(Error::corrupt(path, what));
     }
     Ok(names)
 }
 
+/// The records of a member of the CIFAR family: labels, then 3 x 32 x 32 pixels.
+pub(super) struct Layout {
+    /// How many labels an image has, and which of them counts.
+    pub labels: usize,
+    pub label: usize,
+    pub classes: usize,
+    /// The names of all files of the folder.
+    pub files: &'static str,
+}
+
 /// The images of these files, one file after the other.
-fn images(folder: &Path, names: &[&str]) -> Result<Images> {
-    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+pub(super) fn images(folder: &Path, names: &[&str], layout: &Layout) -> Result<Images> {
+    let size = layout.labels + SHAPE.iter().product::<usize>();
+    let (mut pixels, mut labels) = (Vec::new(), Vec::<u8>::new());
     for name in names {
-        let path = file::find(folder, &[name], FILES)?;
+        let path = file::find(folder, &[name], layout.files)?;
         let bytes = file::bytes(&path)?;
-        if bytes.is_empty() || !bytes.len().is_multiple_of(RECORD) {
-            let what = format!("found {} bytes, wanted a multiple of {RECORD} (label and 3 x 32 x 32 pixels)", bytes.len());
+        if bytes.is_empty() || !bytes.len().is_multiple_of(size) {
+            let what = if layout.labels == 1 { "label".into() } else { format!("{} labels", layout.labels) };
+            let what = format!("found {} bytes, wanted a multiple of {size} ({what} and 3 x 32 x 32 pixels)", bytes.len());
             return Err(Error::corrupt(&path, what));
         }
         let first = labels.len();
-        for record in bytes.chunks_exact(RECORD) {
-            labels.push(record[0]);
-            pixels.extend_from_slice(&record[1..]);
+        for record in bytes.chunks_exact(size) {
+            labels.push(record[layout.label]);
+            pixels.extend_from_slice(&record[layout.labels..]);
         }
-        check_labels(&path.display().to_string(), &labels[first..], CLASSES)?;
+        check_labels(&path.display().to_string(), &labels[first..], layout.classes)?;
     }
-    Images::new(&folder.display().to_string(), pixels, labels, SHAPE, CLASSES)
+    Images::new(&folder.display().to_string(), pixels, labels, SHAPE, layout.classes)
 }
 
 #[cfg(test)]
@@ -74,6 +88,8 @@ mod tests {
     use expect_test::{Expect, expect};
     use std::fs;
     use tempfile::TempDir;
+
+    const RECORD: usize = 1 + 3 * 32 * 32; // label, then pixels
 
     /// Records with these labels; all pixels of one image are its label times 10.
     fn records(labels: &[u8]) -> Vec<u8> {
@@ -101,10 +117,10 @@ mod tests {
     #[test]
     fn seven_files_make_a_dataset() {
         let data = Cifar10::default().load(folder().path()).unwrap();
-        assert_eq!((data.train.shape(), data.train.labels()), ([3, 32, 32], &[0, 1, 2, 3, 4][..]));
-        assert!(data.train.pixels().chunks(3072).zip(0u8..).all(|(image, i)| image.iter().all(|&x| x == 10 * i)));
-        assert_eq!((data.test.labels(), data.test.pixels().len()), (&[9, 8][..], 2 * 3072));
-        assert_eq!((data.classes.len(), &*data.classes[9]), (10, "truck"));
+        assert_eq!((data.train().shape(), data.train().labels()), ([3, 32, 32], &[0, 1, 2, 3, 4][..]));
+        assert!(data.train().pixels().chunks(3072).zip(0u8..).all(|(image, i)| image.iter().all(|&x| x == 10 * i)));
+        assert_eq!((data.test().labels(), data.test().pixels().len()), (&[9, 8][..], 2 * 3072));
+        assert_eq!((data.classes().len(), &*data.classes()[9]), (10, "truck"));
     }
 
     #[test]
@@ -137,13 +153,13 @@ mod tests {
             return eprintln!("skipped: {} is not there", folder.display());
         }
         let data = Cifar10::default().load(&folder).unwrap();
-        for (images, each) in [(&data.train, 5000), (&data.test, 1000)] {
+        for (images, each) in [(data.train(), 5000), (data.test(), 1000)] {
             let of_class = |class| images.labels().iter().filter(|&&label| label == class).count();
             assert!((0..10).all(|class| of_class(class) == each));
         }
-        assert_eq!((&*data.classes[0], &*data.classes[9]), ("airplane", "truck"));
+        assert_eq!((&*data.classes()[0], &*data.classes()[9]), ("airplane", "truck"));
         // The figures everybody normalises CIFAR-10 with.
-        let (mean, std) = data.train.channels_mean_std();
+        let (mean, std) = data.train().channels_mean_std();
         expect!["[0.4914, 0.4822, 0.4465] [0.2470, 0.2435, 0.2616]"].assert_eq(&format!("{mean:.4?} {std:.4?}"));
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dataset, Images, Size, check_labels, file};
+use super::images::check_labels;
+use super::{Dataset, Images, Size, file};
 use crate::error::{Error, Result};
 
 const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
@@ -45,7 +46,8 @@ impl Idx {
             Some(names) => checked_names(names)?,
             None => (0..=train.labels.iter().copied().max().unwrap_or(0)).map(|label| label.to_string()).collect(),
         };
-        Ok(Dataset { train: train.images(classes.len())?, test: test.images(classes.len())?, classes })
+        let parts = (train.images(classes.len())?, test.images(classes.len())?);
+        Ok(Dataset::new(parts.0, parts.1, classes))
     }
 }
 
@@ -160,11 +162,11 @@ mod tests {
     #[test]
     fn four_files_make_a_dataset() {
         let data = Idx::default().load(folder().path()).unwrap();
-        assert_eq!((data.train.shape(), data.train.labels()), ([1, 2, 2], &[0, 1, 2][..]));
-        assert_eq!(data.train.pixels(), (0..12).collect::<Vec<u8>>());
-        assert_eq!((data.test.len(), data.test.labels()), (2, &[0, 1][..]));
-        assert_eq!(data.classes, ["0", "1", "2"]);
-        assert_eq!(named(&["a", "b", "c", "d"]).load(folder().path()).unwrap().classes, ["a", "b", "c", "d"]);
+        assert_eq!((data.train().shape(), data.train().labels()), ([1, 2, 2], &[0, 1, 2][..]));
+        assert_eq!(data.train().pixels(), (0..12).collect::<Vec<u8>>());
+        assert_eq!((data.test().len(), data.test().labels()), (2, &[0, 1][..]));
+        assert_eq!(data.classes(), ["0", "1", "2"]);
+        assert_eq!(named(&["a", "b", "c", "d"]).load(folder().path()).unwrap().classes(), ["a", "b", "c", "d"]);
     }
 
     #[test]

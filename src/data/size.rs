@@ -33,7 +33,7 @@ impl Size {
 
     /// All images of `data` at this size.
     pub(super) fn of(self, data: Dataset) -> Result<Dataset> {
-        Ok(Dataset { train: self.of_images(&data.train)?, test: self.of_images(&data.test)?, classes: data.classes })
+        Ok(Dataset::new(self.of_images(data.train())?, self.of_images(data.test())?, data.classes().to_vec()))
     }
 
     fn of_images(self, images: &Images) -> Result<Images> {
@@ -42,8 +42,9 @@ impl Size {
             return Err(Error::invalid("data.size", self, format!("at most {height} x {width}, as large as the images are")));
         }
         let mut pixels = Vec::with_capacity(images.len() * channels * self.height * self.width);
-        images.pixels.chunks_exact(height * width).for_each(|plane| self.shrink(plane, [height, width], &mut pixels));
-        Ok(Images { pixels, labels: images.labels.clone(), shape: [channels, self.height, self.width] })
+        let planes = images.iter().flat_map(|image| image.chunks_exact(height * width));
+        planes.for_each(|plane| self.shrink(plane, [height, width], &mut pixels));
+        Ok(images.with_pixels(pixels, [channels, self.height, self.width]))
     }
 
     /// Adds a plane of `[height, width]` pixels, no smaller than this size, to `out` at this size.
@@ -182,17 +183,17 @@ mod tests {
     fn data() -> Dataset {
         let images = |count: u8| {
             let pixels = (0..count).flat_map(|image| [[image; 16], [2 * image; 16]].concat()).collect();
-            Images::new("toy", pixels, (0..count).collect(), [2, 4, 4], 5).unwrap()
+            Images::new("toy", pixels, 0..count, [2, 4, 4], 5).unwrap()
         };
-        Dataset { train: images(5), test: images(3), classes: (0..5).map(|class| class.to_string()).collect() }
+        Dataset::new(images(5), images(3), (0..5).map(|class| class.to_string()).collect())
     }
 
     #[test]
     fn both_parts_shrink_and_the_hash_follows() {
         let size = Size { height: 2, width: 1 };
         let small = size.of(data()).unwrap();
-        assert_eq!((small.train.shape(), small.train.labels()), ([2, 2, 1], &[0, 1, 2, 3, 4][..]));
-        assert_eq!(small.test.pixels(), [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 4, 4]);
+        assert_eq!((small.train().shape(), small.train().labels()), ([2, 2, 1], &[0, 1, 2, 3, 4][..]));
+        assert_eq!(small.test().pixels(), [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 4, 4]);
         assert_ne!(small.hash(), data().hash());
         let refused = Size { height: 4, width: 5 }.of(data()).unwrap_err().to_string();
         assert_eq!(refused, "data.size: found 4 x 5, wanted at most 4 x 4, as large as the images are");

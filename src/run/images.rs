@@ -1,15 +1,19 @@
-//! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last.
+//! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last. On a CPU they
+//! stay where they are, in memory or in a mapped file, and are only read.
+
+use std::sync::Arc;
 
 use rand::{Rng, RngExt};
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::memory::Memory;
 use super::recipe::{Augment, Recipe};
 use crate::Result;
 use crate::arch::stream::stream;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, Pixels};
 use crate::graph::{channels_last, device};
-use crate::hash::sha256;
+use crate::hash::hex;
 use crate::space::Task;
 
 /// The images of a run, on its device.
@@ -29,14 +33,14 @@ pub struct RunData {
 }
 
 impl RunData {
-    /// Splits `data` as the recipe says and copies it to the recipe's device.
+    /// Splits `data` as the recipe says, and copies it if the recipe's device has a memory of its own.
     pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {
         let device = device(&recipe.device)?;
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
-        let (test, task, hash) = (on(&data.test), Task::of(data)?, data.hash());
+        let (test, task, hash) = (on(data.test()), Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
-        let memory = Memory::new(recipe, &task, [train.len(), validation.len(), test.len()])?;
+        let memory = Memory::new(recipe, &task, [validation.len(), test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }
 
@@ -58,23 +62,31 @@ pub struct Lessons {
 
 /// Labelled images on a device.
 pub struct DeviceImages {
-    pixels: Tensor, // u8 [count, channels, height, width]
-    labels: Tensor, // i64 [count]
+    pixels: Tensor,             // u8 [stored, channels, height, width], never written to
+    rows: Arc<[i64]>,           // [count] positions in `pixels`
+    labels: Tensor,             // i64 [count]
+    store: Option<Arc<Pixels>>, // what `pixels` borrows from, on a CPU
 }
 
 impl DeviceImages {
-    /// Copies `images` to `device`.
+    /// `images` on `device`: on a CPU not copied, elsewhere copied.
     pub fn new(images: &Images, device: Device) -> Self {
+        let labels: Vec<i64> = images.labels().iter().map(|&label| label.into()).collect();
+        let labels = Tensor::from_slice(&labels).to_device(device);
         let [channels, height, width] = images.shape().map(|size| size as i64);
-        let size = [images.len() as i64, channels, height, width];
-        let pixels = Tensor::from_data_size(images.pixels(), &size, Kind::Uint8).to_device(device);
-        let labels = Tensor::from_slice(images.labels()).to_kind(Kind::Int64).to_device(device);
-        Self { pixels, labels }
+        if device == Device::Cpu {
+            let (store, rows) = images.store();
+            let pixels = borrowed(store, &[channels, height, width]);
+            return Self { pixels, rows: rows.iter().map(|&row| row as i64).collect(), labels, store: Some(store.clone()) };
+        }
+        let count = images.len() as i64;
+        let pixels = Tensor::from_data_size(&images.pixels(), &[count, channels, height, width], Kind::Uint8).to_device(device);
+        Self { pixels, rows: (0..count).collect(), labels, store: None }
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.labels.size()[0] as usize
+        self.rows.len()
     }
 
     /// Never true: [`Images`] hold at least one.
@@ -84,10 +96,16 @@ impl DeviceImages {
 
     /// SHA-256 of pixels and labels.
     pub fn hash(&self) -> String {
-        let bytes =
-            |tensor: &Tensor| Vec::<u8>::try_from(tensor.to_device(Device::Cpu).to_kind(Kind::Uint8).contiguous().view(-1));
-        let parts = [&self.pixels, &self.labels].map(|tensor| bytes(tensor).expect("a flat tensor of bytes"));
-        sha256(parts.concat())
+        let bytes = |tensor: &Tensor| {
+            Vec::<u8>::try_from(tensor.to_device(Device::Cpu).contiguous().view(-1)).expect("a flat tensor of bytes")
+        };
+        let mut hasher = Sha256::new();
+        self.rows.chunks(256).for_each(|rows| hasher.update(bytes(&self.stored(rows))));
+        let labels = Vec::<i64>::try_from(&self.labels).expect("a flat tensor of numbers");
+        // One byte a label where one is enough.
+        let width = if labels.iter().all(|&label| label < 256) { 1 } else { 2 };
+        labels.iter().for_each(|label| hasher.update(&label.to_le_bytes()[..width]));
+        hex(hasher.finalize())
     }
 
     /// The same images, not copied.
@@ -95,29 +113,27 @@ impl DeviceImages {
         self.first(self.len())
     }
 
-    /// The first `count` images, or all.
+    /// The first `count` images, or all. Nothing is copied.
     pub fn first(&self, count: usize) -> Self {
-        let count = count.min(self.len()) as i64;
-        Self { pixels: self.pixels.narrow(0, 0, count), labels: self.labels.narrow(0, 0, count) }
+        let count = count.min(self.len());
+        self.of(self.rows[..count].into(), self.labels.narrow(0, 0, count as i64))
     }
 
-    /// The images at `indices`, as a set of their own.
+    /// The images at `indices`, as a set of their own. Nothing is copied.
     pub fn pick(&self, indices: &[i64]) -> Self {
-        let indices = Tensor::from_slice(indices).to_device(self.pixels.device());
-        Self { pixels: self.pixels.index_select(0, &indices), labels: self.labels.index_select(0, &indices) }
+        self.of(self.rows(indices).into(), self.labels_of(indices))
     }
 
     /// Images `start..start + count` (cut at the end) as floats in 0…1, and their labels.
     pub fn slice(&self, start: usize, count: usize) -> (Tensor, Tensor) {
-        let count = count.min(self.len() - start) as i64;
-        let pixels = self.pixels.narrow(0, start as i64, count);
-        (floats(&pixels), self.labels.narrow(0, start as i64, count))
+        let count = count.min(self.len() - start);
+        let pixels = self.stored(&self.rows[start..][..count]);
+        (floats(&pixels), self.labels.narrow(0, start as i64, count as i64))
     }
 
     /// The images at `indices` as floats in 0…1, and their labels.
     pub fn gather(&self, indices: &[i64]) -> (Tensor, Tensor) {
-        let indices = Tensor::from_slice(indices).to_device(self.pixels.device());
-        (floats(&self.pixels.index_select(0, &indices)), self.labels.index_select(0, &indices))
+        (floats(&self.stored(&self.rows(indices))), self.labels_of(indices))
     }
 
     /// As [`gather`](Self::gather), with the random changes that step `step` of `seed` draws.
@@ -125,17 +141,43 @@ impl DeviceImages {
         if augment == Augment::default() {
             return self.gather(indices);
         }
-        let chosen = Tensor::from_slice(indices).to_device(self.pixels.device());
-        let pixels = augmented(&self.pixels.index_select(0, &chosen), augment, &mut stream(seed, "augment", step));
-        (floats(&pixels), self.labels.index_select(0, &chosen))
+        let rng = &mut stream(seed, "augment", step);
+        (floats(&augmented(&self.stored(&self.rows(indices)), augment, rng)), self.labels_of(indices))
     }
 
     /// View `view` of the images at `indices`: other random changes than those of [`augmented`](Self::augmented).
     pub fn view(&self, indices: &[i64], augment: Augment, seed: u64, step: u64, view: usize) -> Tensor {
-        let chosen = Tensor::from_slice(indices).to_device(self.pixels.device());
-        let mut rng = stream(seed, &format!("augment/{view}"), step);
-        floats(&augmented(&self.pixels.index_select(0, &chosen), augment, &mut rng))
+        let rng = &mut stream(seed, &format!("augment/{view}"), step);
+        floats(&augmented(&self.stored(&self.rows(indices)), augment, rng))
     }
+
+    fn of(&self, rows: Arc<[i64]>, labels: Tensor) -> Self {
+        Self { pixels: self.pixels.shallow_clone(), rows, labels, store: self.store.clone() }
+    }
+
+    fn rows(&self, indices: &[i64]) -> Vec<i64> {
+        indices.iter().map(|&index| self.rows[index as usize]).collect()
+    }
+
+    fn labels_of(&self, indices: &[i64]) -> Tensor {
+        self.labels.index_select(0, &Tensor::from_slice(indices).to_device(self.labels.device()))
+    }
+
+    /// A copy of the images at these positions of the store.
+    fn stored(&self, rows: &[i64]) -> Tensor {
+        self.pixels.index_select(0, &Tensor::from_slice(rows).to_device(self.pixels.device()))
+    }
+}
+
+/// All images of a store, `shape` each, as a tensor that reads the store's own memory.
+#[expect(unsafe_code, reason = "a tensor that doesn't own its memory")]
+fn borrowed(store: &Arc<Pixels>, shape: &[i64; 3]) -> Tensor {
+    let image: i64 = shape.iter().product();
+    let size = [&[store.len() as i64 / image][..], shape].concat();
+    let strides = [image, shape[1] * shape[2], shape[2], 1];
+    // SAFETY: `DeviceImages` keeps the store as long as this tensor, gives it to nobody and only reads it; copies of its
+    // rows are what goes out. The store is never changed.
+    unsafe { Tensor::from_blob(store.as_ptr(), &size, &strides, Kind::Uint8, Device::Cpu) }
 }
 
 fn floats(pixels: &Tensor) -> Tensor {

@@ -5,7 +5,8 @@
 //! and what goes with them, and the greater of the activations of a batch and a checkpoint on its way to the disk.
 
 use super::export;
-use super::recipe::{BnPolicy, Recipe};
+use super::recipe::Recipe;
+use crate::data::CACHE_ENDING;
 use crate::graph::{Activations, Precision};
 use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
@@ -31,10 +32,6 @@ struct Bounds {
     weights: u64,
     activations: Activations,
     precision: Precision,
-    /// The training images once more, as they are split.
-    split: u64,
-    /// Images that statistics are made from.
-    calibration: u64,
     /// Momentum groups there may be.
     groups: u64,
     /// Paths that a training step of the supernet keeps at once.
@@ -51,8 +48,8 @@ struct Need {
 }
 
 impl Memory {
-    /// For `recipe`, in this process as it is now: so many images to train, validate and test are loaded.
-    pub fn new(recipe: &Recipe, task: &Task, [train, validation, test]: [usize; 3]) -> Result<Self> {
+    /// For `recipe`, in this process as it is now: so many images to validate and to test on are loaded.
+    pub fn new(recipe: &Recipe, task: &Task, counts: [usize; 2]) -> Result<Self> {
         let Some(megabytes) = recipe.memory_limit else { return Ok(Self(None)) };
         if recipe.device != "cpu" {
             let found = format!("{megabytes} on device \"{}\"", recipe.device);
@@ -63,21 +60,17 @@ impl Memory {
             ));
         }
         let graph = recipe.space.graph(task, Norm::Shared)?;
-        let image = task.image.iter().product::<i64>() as u64;
         let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
         let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
-        let calibration = if let BnPolicy::Recalibrate { images } = recipe.search.bn { images } else { 0 };
         Ok(Self(Some(Bounds {
             limit: megabytes * MEGABYTE,
             before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights,
             weights,
             activations: Activations::most(&graph),
             precision: recipe.precision,
-            split: train as u64 * image,
-            calibration: calibration as u64 * image,
             groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
             passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1),
-            counts: [validation, test],
+            counts,
         })))
     }
 
@@ -110,19 +103,19 @@ impl Bounds {
         let per_image = passes * self.activations.training(self.precision);
         let fixed = self.before + (VECTORS + self.groups) * self.weights;
         let most = self.limit.saturating_sub(fixed) / per_image;
-        let smaller = match most >= 1 && fixed + self.checkpoint().max(self.split) <= self.limit {
+        let smaller = match most >= 1 && fixed + self.checkpoint() <= self.limit {
             true => format!(" (or a smaller {table}.batch, at most {most})"),
             false => String::new(),
         };
         Need {
-            bytes: fixed + (batch as u64 * per_image).max(self.checkpoint()).max(self.split),
+            bytes: fixed + (batch as u64 * per_image).max(self.checkpoint()),
             work: format!("a {table}ing step of batch {batch}{smaller}"),
         }
     }
 
     fn evaluation(&self, batch: usize) -> Need {
         let images = batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision);
-        let bytes = self.before + VECTORS * self.weights + self.calibration + images.max(self.checkpoint());
+        let bytes = self.before + VECTORS * self.weights + images.max(self.checkpoint());
         Need { bytes, work: format!("evaluation in batches of {batch}") }
     }
 
@@ -154,11 +147,26 @@ impl Bounds {
     }
 }
 
-/// Bytes of this process that are in memory; 0 where the system doesn't say.
+/// Bytes of this process that are in memory; 0 where the system doesn't say. Pictures in a mapped file don't count: they are
+/// the page cache's, which drops them when memory is wanted.
 fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes * 1024)
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).unwrap_or_default();
+    let kilobytes = |line: &str, name: &str| {
+        let number = line.strip_prefix(name)?.trim().trim_end_matches(" kB");
+        number.parse::<u64>().ok()
+    };
+    let all = read("status").lines().find_map(|line| kilobytes(line, "VmRSS:")).unwrap_or(0);
+    let (mut pictures, mut mapped) = (0, false);
+    for line in read("smaps").lines() {
+        match kilobytes(line, "Rss:") {
+            Some(size) if mapped => pictures += size,
+            Some(_) => {}
+            // A range of addresses begins the next mapping; the other lines begin with a name and a colon.
+            None if line.split(' ').next().is_some_and(|word| word.contains('-')) => mapped = line.ends_with(CACHE_ENDING),
+            None => {}
+        }
+    }
+    all.saturating_sub(pictures) * 1024
 }
 
 #[cfg(test)]
@@ -173,8 +181,6 @@ mod tests {
             weights: 4 * MEGABYTE,
             activations: Activations { all: 175_000, peak: 25_000, unfolded: 0 },
             precision: Precision::Fp32,
-            split: 10 * MEGABYTE,
-            calibration: 0,
             groups: 5,
             passes: 1,
             counts: [1000, 40],
@@ -219,8 +225,21 @@ mod tests {
     fn a_gpu_is_told_apart() {
         let recipe = Recipe { memory_limit: Some(800), device: "cuda:0".into(), ..recipe() };
         let task = Task { image: [1, 8, 8], classes: vec![], mean: vec![], deviation: vec![] };
-        let message = Memory::new(&recipe, &task, [1, 1, 1]).err().unwrap().to_string();
+        let message = Memory::new(&recipe, &task, [1, 1]).err().unwrap().to_string();
         assert!(message.starts_with("memory_limit: found 800 on device \"cuda:0\", wanted no limit"), "{message}");
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "mapping a file")]
+    fn pictures_in_a_mapped_file_are_the_systems() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("some{CACHE_ENDING}"));
+        std::fs::write(&path, vec![7; 1 << 26]).unwrap();
+        let before = resident();
+        // SAFETY: nobody else knows the file.
+        let map = unsafe { memmap2::Mmap::map(&std::fs::File::open(&path).unwrap()) }.unwrap();
+        assert_eq!(map.iter().step_by(4096).map(|&byte| u64::from(byte)).sum::<u64>(), 7 << 14);
+        assert!(resident() < before + (1 << 24), "{before} {}", resident());
     }
 
     #[test]

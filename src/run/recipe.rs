@@ -9,7 +9,7 @@ use toml::de::DeTable;
 use super::described::{self, toml_text};
 use super::splits::SplitConfig;
 use crate::arch::Metric;
-use crate::data::Source;
+use crate::data::{Source, Validation};
 use crate::error::{at_least, within};
 use crate::graph::{Compute, Device, Kernels, Precision, Process, onnx};
 use crate::hash::sha256;
@@ -48,12 +48,15 @@ pub struct Recipe {
     /// Whose kernels train and judge; absent: the fastest that the device can run. Files are proved with libtorch's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Kernels>,
-    /// Megabytes (10⁶ bytes) that the process may have in memory, its images included; absent: no limit. Evaluation takes
+    /// Megabytes (10⁶ bytes) that the process may have in memory, its images included (pictures in a cache are the system's,
+    /// which drops them when memory is wanted); absent: no limit. Evaluation takes
     /// smaller batches where it has to; a training step that doesn't fit is refused before any work. On a CPU only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<u64>,
-    /// Images of the training part that are held out: subnets are compared on them.
-    pub validation: usize,
+    /// Images of the training part that are held out, to compare subnets on: `5000` drawn from all, or `{ images = 5000,
+    /// balanced = true }` with as many of each class. Absent: the data's own (`val` of a folder), or a tenth of each class.
+    #[serde(default, skip_serializing_if = "Validation::is_own")]
+    pub validation: Validation,
     /// Where the images are; absent where the program that embeds the library gives them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Source>,
@@ -521,7 +524,7 @@ impl Recipe {
 
     /// Checks every value by itself; what depends on the data is checked where the data is known.
     pub fn check(&self) -> Result<()> {
-        at_least("validation", self.validation as f64, 1.0)?;
+        self.validation.check()?;
         within("memory_limit", self.memory_limit.unwrap_or(1) as f64, 1.0, 1e9)?;
         at_least("train.epochs", self.train.epochs as f64, 1.0)?;
         self.train.check("train")?;
@@ -547,11 +550,12 @@ impl Recipe {
         Ok(Compute { precision: self.precision, kernels: Kernels::chosen(self.kernels, device)? })
     }
 
-    /// SHA-256 of every value but the place of the data, which isn't part of what a run is a function of.
+    /// SHA-256 of every value but the places of the data, which aren't part of what a run is a function of.
     pub fn hash(&self) -> String {
         let mut json = serde_json::to_value(self).expect("a recipe is plain data");
         if let Some(data) = json.get_mut("data").and_then(|data| data.as_object_mut()) {
             data.remove("path");
+            data.remove("cache");
         }
         sha256(json.to_string())
     }

@@ -29,9 +29,9 @@ pub struct Task {
 impl Task {
     /// Reads the sizes off a data set, and mean and deviation off its training images.
     pub fn of(data: &Dataset) -> Result<Self> {
-        let (mean, deviation) = data.train.channels_mean_std();
-        let image = data.train.shape().map(|size| size as i64);
-        Ok(Self { image, classes: data.classes.clone(), mean, deviation })
+        let (mean, deviation) = data.channels_mean_std();
+        let image = data.train().shape().map(|size| size as i64);
+        Ok(Self { image, classes: data.classes().to_vec(), mean, deviation })
     }
 
     /// The shape of an image.

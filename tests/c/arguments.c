@@ -38,6 +38,54 @@ static void contexts(void) {
     NULLS("params.threads", snt_context_create(&params, &context, &error));
 }
 
+/* Gives the pictures of `view` one by one, in turn until `from` reaches `to`; fails at `bad`. */
+struct source { int from, to, bad; };
+static int32_t next(void *user, uint8_t *image, int64_t *label) {
+    struct source *source = (struct source *)user;
+    if (source->from == source->bad) return -7;
+    if (source->from == source->to) return 0;
+    memcpy(image, pixels + source->from * 3 * SIDE * SIDE, 3 * SIDE * SIDE);
+    *label = labels[source->from++];
+    return 1;
+}
+
+static void iterators(snt_context *context) {
+    snt_data_view all = view();
+    snt_dataset *dataset = NULL, *same = NULL;
+    snt_buffer info = {NULL, 0, NULL}, info2 = {NULL, 0, NULL};
+    struct source source = {0, COUNT, -1}, few = {0, 4, -1};
+    snt_data_iter train, test;
+    snt_data_iter_init(NULL, 8);
+    snt_data_iter_init(&train, sizeof train);
+    NULLS("train.channels", snt_dataset_from_iter(context, &train, NULL, NULL, &dataset, &error));
+    train.channels = 3, train.height = train.width = SIDE, train.classes = CLASSES;
+    NULLS("train.next", snt_dataset_from_iter(context, &train, NULL, NULL, &dataset, &error));
+    train.next = next, train.user = &source;
+    NULLS("context", snt_dataset_from_iter(NULL, &train, NULL, NULL, &dataset, &error));
+    NULLS("train", snt_dataset_from_iter(context, NULL, NULL, NULL, &dataset, &error));
+    NULLS("out", snt_dataset_from_iter(context, &train, NULL, NULL, NULL, &error));
+    source.bad = 5;
+    NULLS("found -7 after 5 images", snt_dataset_from_iter(context, &train, NULL, "{\"test\": 8}", &dataset, &error));
+    TRUE_(dataset == NULL);
+    source.from = 0, source.bad = -1;
+    OK(snt_dataset_from_iter(context, &train, NULL, "{\"test\": 8}", &dataset, &error));
+    OK(snt_dataset_from_view(context, &all, NULL, "{\"test\": 8}", &same, &error));
+    OK(snt_dataset_info_json(dataset, &info, &error));
+    OK(snt_dataset_info_json(same, &info2, &error));
+    TRUE_(strcmp(info.data, info2.data) == 0);
+    snt_buffer_free(&info);
+    snt_buffer_free(&info2);
+    snt_dataset_free(same);
+    snt_dataset_free(dataset);
+    source.from = 0, test = train, test.user = &few;
+    OK(snt_dataset_from_iter(context, &train, &test, NULL, &dataset, &error));
+    OK(snt_dataset_info_json(dataset, &info, &error));
+    TRUE_(strstr(info.data, "\"test\":4") != NULL);
+    snt_buffer_free(&info);
+    snt_dataset_free(dataset);
+    NULLS("no images", snt_dataset_from_iter(context, &train, &test, NULL, &dataset, &error)); /* both are at their end */
+}
+
 static void data(snt_context *context) {
     static uint8_t mixed[COUNT * 3 * SIDE * SIDE];
     struct { snt_data_view known; char unknown[8]; } later;
@@ -64,7 +112,7 @@ static void data(snt_context *context) {
     other = train, other.channels = 0, NULLS("train.channels", VIEW(other));
     other = train, other.height = -1, NULLS("train.height", VIEW(other));
     other = train, other.classes = 1, NULLS("label 1 of image 1 (counted from 0), wanted 0 to 0", VIEW(other));
-    other = train, other.classes = 300, REFUSED(SNT_E_UNSUPPORTED, "train.classes", VIEW(other));
+    other = train, other.classes = 70000, REFUSED(SNT_E_UNSUPPORTED, "train.classes", VIEW(other));
     other = train, other.layout = 2, NULLS("train.layout", VIEW(other));
     other = train, other.dtype = 1, REFUSED(SNT_E_UNSUPPORTED, "train.dtype", VIEW(other));
     other = train, other.struct_size = 8, NULLS("train.struct_size", VIEW(other));
@@ -102,6 +150,7 @@ static void data(snt_context *context) {
     NULLS("out", snt_dataset_info_json(dataset, NULL, &error));
     snt_dataset_free(dataset);
 
+    iterators(context);
     NULLS("context", snt_dataset_open(NULL, "{}", &dataset, &error));
     NULLS("source_json", snt_dataset_open(context, NULL, &dataset, &error));
     NULLS("source_json", snt_dataset_open(context, BAD, &dataset, &error));

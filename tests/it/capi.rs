@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::pictures::sample;
+
 /// The shared library that this test was built with.
 pub fn library() -> PathBuf {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -78,6 +80,14 @@ fn jobs_live_and_end_as_the_header_says() {
 #[test]
 fn a_loop_of_the_callers_own_is_asked_and_told() {
     check("tests/c/strategy.c");
+}
+
+#[test]
+fn a_folder_of_pictures_is_a_data_set() {
+    let folder = workshop();
+    sample(&folder.path().join("pictures"));
+    let program = compiled(folder.path(), "tests/c/folder.c", C99);
+    run(&program, folder.path(), &["pictures"]);
 }
 
 #[test]

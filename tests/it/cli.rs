@@ -77,7 +77,10 @@ impl Place {
         fs::create_dir_all(self.path("data")).unwrap();
         let write = |name: &str, bytes: Vec<u8>| fs::write(self.path("data").join(format!("{part}-{name}")), bytes).unwrap();
         write("images-idx3-ubyte", [header(0x803, &[count as u32, side as u32, side as u32]), grey].concat());
-        write("labels-idx1-ubyte", [header(0x801, &[count as u32]), images.labels().to_vec()].concat());
+        write(
+            "labels-idx1-ubyte",
+            [header(0x801, &[count as u32]), images.labels().iter().map(|&label| label as u8).collect()].concat(),
+        );
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -69,7 +69,7 @@ pub fn pictures(count: usize, side: usize, classes: usize, seed: u64) -> Images 
             let noise = (rng.next_u32() % 120) as u8;
             pixels.push(if at % side == label % side { noise + 130 } else { noise });
         }
-        labels.push(label as u8);
+        labels.push(label as u16);
     }
     Images::new("pictures", pixels, labels, [3, side, side], classes).unwrap()
 }
@@ -82,5 +82,5 @@ pub fn device_pictures(count: usize, side: usize, seed: u64) -> DeviceImages {
 /// A data set of such images.
 pub fn dataset(train: usize, test: usize, side: usize) -> Dataset {
     let classes = (0..side).map(|class| format!("class {class}")).collect();
-    Dataset { train: pictures(train, side, side, 1), test: pictures(test, side, side, 2), classes }
+    Dataset::new(pictures(train, side, side, 1), pictures(test, side, side, 2), classes)
 }

@@ -27,7 +27,7 @@ fn odd_sizes_and_grey_images_export_too() {
     (odd.image, odd.mean, odd.deviation) = ([1, 7, 9], vec![0.3], vec![0.4]);
     let supernet = Model::supernet(small_space(), odd, 1, Device::Cpu).unwrap();
     let pixels: Vec<u8> = (0..20 * 63).map(|at| (at * 37 % 251) as u8).collect();
-    let images = supernaut::data::Images::new("odd", pixels, vec![1; 20], [1, 7, 9], 3).unwrap();
+    let images = supernaut::data::Images::new("odd", pixels, [1u8; 20], [1, 7, 9], 3).unwrap();
     let images = supernaut::run::images::DeviceImages::new(&images, Device::Cpu);
     for arch in archs(&supernet, 10) {
         let model = cut_out(&supernet, &arch, &images, 20, 0).unwrap();

@@ -10,6 +10,7 @@ mod header;
 mod memory;
 mod methods;
 mod operators;
+mod pictures;
 mod planning;
 mod recipes;
 mod searching;

@@ -19,7 +19,7 @@ use crate::common::{dataset, device_pictures, task};
 /// Trains every supernet of a recipe for two steps, and goes on to proven files.
 fn run_whole(mut recipe: Recipe) {
     let (folder, data) = (tempfile::tempdir().unwrap(), dataset(12, 8, 16));
-    recipe.validation = 8;
+    recipe.validation = 8.into();
     recipe.train.epochs = 1;
     for split in &mut recipe.split {
         split.epochs = split.epochs.min(1);

@@ -112,5 +112,5 @@ fn foreign_libraries_stay_behind_their_module() {
     only("ort::", &["run/runtime.rs"]);
     // The generator of ShiftNAS is a network of its own, beside the one that is trained.
     only("tch::", &["graph/", "loss/", "optimizer.rs", "run/", "sampler/shift.rs"]);
-    only("unsafe ", &["capi/", "graph/kernels/", "graph/memory.rs", "graph/run.rs", "main.rs"]);
+    only("unsafe ", &["capi/", "data/cache.rs", "graph/kernels/", "graph/memory.rs", "graph/run.rs", "main.rs", "run/images.rs"]);
 }

@@ -300,7 +300,8 @@ fn a_network_that_stands_alone_learns_what_can_be_seen() {
         "retrain = { epochs = 1, batch = 8 }",
         r#"retrain = { epochs = 30, batch = 16, rate = 0.1, augment = { crop = 0 } }"#,
     );
-    let recipe = Arc::new(Recipe { validation: 16, ..Recipe::from_toml(&text.replace("channels = 2", "channels = 4")).unwrap() });
+    let recipe =
+        Arc::new(Recipe { validation: 16.into(), ..Recipe::from_toml(&text.replace("channels = 2", "channels = 4")).unwrap() });
     let data = data(&recipe);
     let arch = recipe.space.parse("|nor_conv_3x3~0|+|skip_connect~0|none~1|+|none~0|nor_conv_3x3~1|skip_connect~2|").unwrap();
     let model = Model::standalone(recipe.space.clone(), data.task.clone(), arch, 1, Device::Cpu).unwrap();
