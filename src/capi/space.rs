@@ -75,7 +75,7 @@ pub unsafe extern "C" fn snt_space_from_text(
         let space = if is_json { Custom::from_json(text)? } else { Custom::from_toml("space", text)? };
         let config = SpaceConfig::Custom(space);
         let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
-        Ok(snt_space { config, graph, _context: context })
+        Ok(snt_space { config, graph, context })
     })
 }
 

@@ -17,7 +17,7 @@ use super::splits::Inherit;
 use crate::arch::{Arch, NamedRegion, Region};
 use crate::graph::{Graph, Network};
 use crate::hash::sha256;
-use crate::space::{SpaceConfig, Task, canonical_in};
+use crate::space::{SpaceConfig, Task};
 use crate::{Error, Result, files};
 
 /// Version of the file's format.

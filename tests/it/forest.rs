@@ -418,7 +418,7 @@ fn an_operation_and_its_double_have_the_same_gradients() {
     let options = ["x", "y", "z"].map(|name| builder.op(name, Relu, &[middle]).unwrap());
     let second = builder.choice(1, options.to_vec()).unwrap();
     let pool = builder.op("pool", GlobalPool, &[second]).unwrap();
-    let logits = builder.op("classifier", Linear { features: 8 }, &[pool]).unwrap();
+    let logits = builder.op("classifier", Linear::new(8), &[pool]).unwrap();
     let graph = builder.finish(logits);
     let region = Region::whole(graph.genes());
     let network = Network::supernet(graph, 3, Device::Cpu);
