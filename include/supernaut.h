@@ -107,6 +107,11 @@ typedef struct snt_result snt_result;
 typedef struct snt_space snt_space;
 
 /**
+ * A search strategy whose loop and metric are the caller's. Every thread may use it; calls take turns.
+ */
+typedef struct snt_strategy snt_strategy;
+
+/**
  * What a call returns. 0 to 99 are no errors; numbers are never given to another meaning.
  */
 typedef int32_t snt_status;
@@ -693,6 +698,74 @@ snt_status snt_space_cost_json(const snt_space *space,
  * Any thread. Does not block. @since 0.1
  */
 SNT_API void snt_space_free(snt_space *space);
+
+/**
+ * Begins a search of `space`. `topic_json` may be NULL or hold two keys of a recipe's [search] table: "strategy", such as
+ * {"kind": "nsga2", "population": 50}, and "limits" on params and macs. All chance comes from `seed`: the same answers give
+ * the same questions.
+ *
+ * `out` receives a handle that the caller frees with snt_strategy_free; NULL on failure. The space may be freed before. Any
+ * thread. Does not block. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_strategy_create(const snt_space *space,
+                               const char *topic_json,
+                               uint64_t seed,
+                               snt_strategy **out,
+                               snt_error **err);
+
+/**
+ * The next architecture to judge. Several may be asked for before the first is told of.
+ *
+ * SNT_OK with an architecture; SNT_NOT_READY if what was asked for has to be told of first; SNT_END if nothing is left to
+ * try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves
+ * the architecture the next. `images`, if not NULL, receives how many validation images the strategy wants it judged on, 0
+ * for all; most strategies always want all. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_strategy_ask(const snt_strategy *strategy,
+                            char *buffer,
+                            size_t capacity,
+                            size_t *needed,
+                            uint64_t *images,
+                            snt_error **err);
+
+/**
+ * Tells how good `arch` is that was asked for: `count` figures, one per objective, each the smaller the better, the same
+ * number every time. INFINITY is for what can't be judged.
+ *
+ * Architectures may be told of in any order. SNT_E_INVALID_ARGUMENT for one that wasn't asked for or was told of before,
+ * and for NaN. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_strategy_tell(const snt_strategy *strategy,
+                             const char *arch,
+                             const double *figures,
+                             size_t count,
+                             snt_error **err);
+
+/**
+ * Everything told so far: {"trials": [{"arch", "images", "figures", "front"}]}, in the order of the questions. "front" marks
+ * what was judged on all images and is beaten by nothing in every figure.
+ *
+ * Of a round that is not all told of, nothing is in it yet. `out` receives a buffer that the caller frees with
+ * snt_buffer_free. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_strategy_result_json(const snt_strategy *strategy,
+                                    snt_buffer *out,
+                                    snt_error **err);
+
+/**
+ * Frees a strategy; NULL is fine.
+ *
+ * Any thread. Does not block. @since 0.1
+ */
+SNT_API void snt_strategy_free(snt_strategy *strategy);
 
 /**
  * Makes a supernet with fresh weights.
