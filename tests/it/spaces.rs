@@ -269,7 +269,7 @@ fn recipe(space: SpaceConfig) -> Recipe {
         space = { kind = "nb201" }
         train = { epochs = 1, batch = 20, augment = { flip = true } }
         retrain = { epochs = 1, batch = 20, start = "supernet" }
-        search = { population = 4, generations = 1, batch = 16, objectives = ["accuracy", "params"], keep = 2 }
+        search = { strategy = { kind = "evolution", population = 4, generations = 1 }, batch = 16, objectives = ["accuracy", "params"], keep = 2 }
     "#;
     Recipe { space, ..Recipe::from_toml(text).unwrap() }
 }
