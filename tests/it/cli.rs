@@ -460,10 +460,11 @@ fn earlier_work_is_never_overwritten_by_another_run() {
 #[test]
 fn a_loss_that_explodes_keeps_the_last_checkpoint() {
     let place = Place::new();
-    // Without norms in the way nothing bounds the classifier: a huge rate and decay drive it to infinity.
+    // Without norms in the way nothing bounds the classifier: a huge rate and decay drive it to infinity. No checkpoint falls
+    // on the step between infinite weights and the loss that they give: that one would be refused first.
     let message = place.refused_recipe(
-        "rate = 0.2\naugment = { crop = 1",
-        "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1",
+        "rate = 0.2\naugment = { crop = 1, flip = false }\ncheckpoint_steps = 2",
+        "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1, flip = false }\ncheckpoint_steps = 1000",
     );
     contains(&message, &["loss is", "at step", "on |", "checkpoint before it is kept"]);
     contains(

@@ -435,8 +435,7 @@ fn ten_to_the_thirty_architectures_are_searched_like_a_few() {
     );
     let space = SpaceConfig::Custom(custom(&text));
     let data = dataset(40, 8, 8);
-    let settings =
-        "search = { strategy = { kind = \"evolution\", population = 4, generations = 1 }, limits = { macs = { max = 150000 } } }\nspace = { kind = \"nb201\" }";
+    let settings = "search = { strategy = { kind = \"evolution\", population = 4, generations = 1 }, limits = { macs = { max = 150000 } } }\nspace = { kind = \"nb201\" }";
     let mut recipe = Recipe::from_toml(&format!("validation = 8\n{settings}\n[train]\n")).unwrap();
     recipe.space = space.clone();
     let images = RunData::new(&recipe, &data).unwrap();
