@@ -79,6 +79,7 @@ pub struct RankArgs {
 }
 
 pub fn rank(args: RankArgs) -> Result<()> {
+    check(&args)?;
     let mut judge = Judge::new(&args)?;
     let (path, column) = match (&args.truth, args.ground) {
         (Some(path), _) => (path.clone(), args.column.as_str()),
@@ -106,6 +107,40 @@ pub fn rank(args: RankArgs) -> Result<()> {
     }
     print_ranking(&ranking, list.path());
     Ok(())
+}
+
+/// What can be told before any work.
+fn check(args: &RankArgs) -> Result<()> {
+    let unknown = |name: &&String| metric(name).is_none() && !Path::new(name).exists();
+    if let Some(name) = args.score.iter().chain(&args.against).find(unknown) {
+        let wanted = "params, macs, an existing CSV file, a checkpoint (.safetensors) or the forest.json of several";
+        return Err(Error::invalid("--score", format!("\"{name}\""), wanted));
+    }
+    if !args.against.is_empty() && args.against.len() != args.score.len() {
+        let (found, wanted) = (args.against.len(), args.score.len());
+        return Err(Error::invalid("--against", format!("{found} runs"), format!("{wanted}, one for each --score")));
+    }
+    for (ours, theirs) in args.score.iter().zip(&args.against) {
+        if is_checkpoint(Path::new(ours)) && is_checkpoint(Path::new(theirs)) {
+            let [ours_seed, seed] = [first(Path::new(ours))?, first(Path::new(theirs))?].map(|manifest| manifest.recipe.seed);
+            if ours_seed != seed {
+                let found = format!("{theirs} of seed {seed} beside {ours} of seed {ours_seed}");
+                return Err(Error::invalid(
+                    "--against",
+                    found,
+                    "the same seeds in the same order, for they are compared in pairs",
+                ));
+            }
+        }
+    }
+    args.out.as_deref().map_or(Ok(()), files::make_writable_folder)?; // the two files may be meant to lie there
+    for file in [&args.json, &args.report].into_iter().flatten() {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(Error::invalid(file.display().to_string(), "no such folder", "a file in an existing folder"));
+        }
+    }
+    args.ground.map_or(Ok(()), |count| questions(args, count).map(|_| ()))
 }
 
 fn questions(args: &RankArgs, count: usize) -> Result<Questions> {
@@ -149,9 +184,6 @@ impl<'a> Judge<'a> {
     fn new(args: &'a RankArgs) -> Result<Self> {
         let other = args.recipe.as_deref().map(Recipe::read).transpose()?;
         let (progress, cancel) = (Progress::default(), cancel_on_signals());
-        if let Some(folder) = &args.out {
-            files::make_writable_folder(folder)?;
-        }
         Ok(Self { args, other, data: None, progress, cancel })
     }
 
@@ -215,12 +247,7 @@ impl<'a> Judge<'a> {
                 Ok(named(Source::Counted, costs.map(|cost| metric.of(*cost).expect("a counted metric")).collect()))
             }
             None if is_checkpoint(path) => self.judged(path, list).map(|(source, values)| named(source, values)),
-            None if path.exists() => self.table(path, list).map(|(source, values)| named(source, values)),
-            None => Err(Error::invalid(
-                "--score",
-                format!("\"{name}\""),
-                "params, macs, an existing CSV file, a checkpoint (.safetensors) or the forest.json of several",
-            )),
+            None => self.table(path, list).map(|(source, values)| named(source, values)),
         }
     }
 

@@ -524,7 +524,9 @@ pub fn benchmark(name: &str) -> Option<PathBuf> {
 
 #[test]
 fn params_rank_the_benchmarks_list_with_637() {
-    let (Some(truth), Some(list)) = (benchmark("nb201-cifar10.csv.gz"), benchmark("kendall-327.txt")) else { return };
+    let (Some(truth), Some(list)) = (benchmark("nb201-cifar10.csv.gz"), benchmark("kendall-327.txt")) else {
+        return;
+    };
     let (truth, list) = (truth.to_str().unwrap(), list.to_str().unwrap());
     let place = Place::new();
     let rank = |score: &str| place.works(&["rank", "--score", score, "--truth", truth, "--list", list]);
@@ -578,7 +580,7 @@ fn scores_of_several_seeds_are_ranked_and_compared() {
     assert!(json["architectures"].as_array().unwrap().iter().all(|entry| entry["params"].as_u64().unwrap() > 1000));
     contains(
         &place.refused(&[&RANK[..], &["--score", a, "--against", b]].concat()),
-        &["found b/supernet.safetensors of seed 4 beside a/supernet.safetensors of seed 3"],
+        &["--against: found b/supernet.safetensors of seed 4 beside a/supernet.safetensors of seed 3"],
     );
     contains(&place.refused(&[&RANK[..], &["--score", a, "--images", "65"]].concat()), &["search.images: found 65", "64"]);
 }
@@ -621,9 +623,9 @@ fn a_space_without_a_table_gets_its_own_truth() {
         let all = ["rank", "--score", "out/supernet.safetensors", "--ground", "5", "--out", out, "--data", "data"];
         place.works(&[&all[..], more].concat())
     };
-    let printed = rank("ranked", &["--json", "all.json", "--report", "all.html"]);
+    let printed = rank("ranked", &["--json", "ranked/all.json", "--report", "ranked/all.html"]);
     contains(&printed, &["5 architectures of ranked/ground/ground.csv, truth: accuracy in ranked/ground/ground.csv"]);
-    let entries = place.json("all.json")["architectures"].clone();
+    let entries = place.json("ranked/all.json")["architectures"].clone();
     let of = |name: &str| entries.as_array().unwrap().iter().map(|entry| entry[name].as_f64().unwrap()).collect::<Vec<f64>>();
     assert!(of("truth").iter().all(|truth| (truth * 40.0).fract() == 0.0), "per cent of 40 test images: {entries}");
     assert!(of("params").is_sorted(), "in the order of size: {entries}");
@@ -643,12 +645,21 @@ fn a_space_without_a_table_gets_its_own_truth() {
     let again = ["rank", "--truth", "ranked/ground/ground.csv", "--column", "accuracy", "--data", "data", "--score"];
     let again = place.works(&[&again[..], &["out/supernet.safetensors"]].concat());
     assert_eq!(again.lines().skip(1).collect::<Vec<_>>(), printed.lines().skip(1).collect::<Vec<_>>());
-    let page = fs::read_to_string(place.path("all.html")).unwrap();
+    let page = fs::read_to_string(place.path("ranked/all.html")).unwrap();
     assert_eq!(page.matches("<circle").count(), 10, "five networks in two pictures");
     contains(&page, &["out/supernet.safetensors, seed 3", "Complexity bias", "<title>|"]);
     assert!(!page.contains("http://") && !page.contains("<script"));
     let refused = |more: &[&str]| place.refused(&[&["rank", "--ground", "5", "--data", "data"], more].concat());
     contains(&refused(&["--score", "params", "--out", "x"]), &["--ground: found no recipe"]);
+    // Told before anything is trained.
+    let untrained = |more: &[&str], parts: &[&str]| {
+        contains(&refused(&[&["--recipe", "recipe.toml", "--out", "none", "--score"], more].concat()), parts);
+        assert!(!place.path("none/ground").exists());
+    };
+    untrained(&["absent.csv"], &["--score: found \"absent.csv\""]);
+    untrained(&["params", "--against", "macs", "macs"], &["--against: found 2 runs, wanted 1, one for each --score"]);
+    untrained(&["params", "--top", "6"], &["--top: found 6, wanted 1…5"]);
+    untrained(&["params", "--json", "nowhere/all.json"], &["nowhere/all.json: found no such folder"]);
     let message = place.run(&["rank", "--score", "params", "--ground", "5"]).stderr;
     contains(&String::from_utf8(message).unwrap(), &["--out"]);
 }
@@ -732,7 +743,7 @@ fn a_forest_is_named_by_its_file_and_works_like_one_supernet() {
     contains(&message, &["arch: found |nor_conv_3x3~0|", "wanted one with 1<-0: skip_connect"]);
     place.works(&["search", leaf, "--data", "data", "--out", "part"]);
     let evaluations = place.json("part/search.json")["evaluations"].as_array().unwrap().clone();
-    assert!(evaluations.iter().all(|evaluation| evaluation["arch"].as_str().unwrap().starts_with("|skip_connect~0|")));
+    assert!(evaluations.iter().all(|evaluation| { evaluation["arch"].as_str().unwrap().starts_with("|skip_connect~0|") }));
 
     fs::remove_file(place.path("trained/supernet-4.safetensors")).unwrap();
     contains(
