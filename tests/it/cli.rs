@@ -718,7 +718,7 @@ fn a_missing_library_is_one_sentence_that_says_where_it_was_looked_for() {
 fn a_forest_is_named_by_its_file_and_works_like_one_supernet() {
     let place = Place::new();
     let split = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"1<-0\"] }\nepochs = 2\n";
-    place.recipe("recipe.toml", &RECIPE.replace("epochs = 8", "epochs = 2").replace("\n[search]", &format!("{split}\n[search]")));
+    place.recipe("recipe.toml", &RECIPE.replace("epochs = 16", "epochs = 2").replace("\n[search]", &format!("{split}\n[search]")));
     contains(&place.works(&["train", "recipe.toml", "--data", "data", "--out", "trained"]), &["trained/forest.json"]);
     place.works(&RUN);
     let bytes = |name: &str| fs::read(place.path(name)).unwrap();

@@ -142,7 +142,7 @@ fn tables_with_mistakes() {
 fn rounds_screen_on_few_images_and_choose_on_all() {
     let place = Place::new();
     let strategy = r#"strategy = { kind = "rounds", rounds = 2, candidates = 8, images = 16, again = 3 }"#;
-    place.recipe("recipe.toml", &recipe(&format!("{strategy}\nkeep = 2")).replace("epochs = 8", "epochs = 1"));
+    place.recipe("recipe.toml", &recipe(&format!("{strategy}\nkeep = 2")).replace("epochs = 16", "epochs = 1"));
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
     let search = |out: &str| {
         place.works(&["search", "out/supernet.safetensors", "--data", "data", "--out", out]);
