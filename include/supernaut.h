@@ -784,6 +784,7 @@ snt_status snt_model_create(const snt_context *context,
 
 /**
  * Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one.
+ * A forest.json gives all its trained supernets in one handle, to search, evaluate and retrain from.
  *
  * `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks
  * while the file is read and checked. @since 0.1
@@ -809,8 +810,8 @@ snt_status snt_model_save(const snt_model *model,
                           snt_error **err);
 
 /**
- * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "weights", "params", "macs", "space",
- * "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}. While a job trains it, as it was before.
+ * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
+ * "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first. While a job trains it, as it was before.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */

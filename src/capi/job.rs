@@ -429,6 +429,7 @@ impl Begin {
     /// Trains on where the model stands.
     fn train(self, event: snt_event_fn, user: *mut c_void) -> Result<snt_job> {
         let Self { claim, saved, recipe, data } = self;
+        claim.alone("training")?;
         data.memory.check(&recipe)?;
         let kind = if saved.model.arch.is_some() { "retrain" } else { "train" };
         let trainer = Trainer::go_on(Arc::new(recipe.clone()), data.lessons(), saved)?;
@@ -499,9 +500,10 @@ pub unsafe extern "C" fn snt_retrain_start(
                 Error::State("model: it stands alone; a supernet is wanted, or snt_train_start to train it on".into()).into()
             );
         }
-        let arch = begin.saved.model.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
-        let Begin { saved, recipe, data, .. } = &begin;
-        let model = subnet(recipe, &saved.model, &arch, data)?;
+        let forest = begin.claim.forest()?;
+        let arch = forest.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
+        let Begin { recipe, data, .. } = &begin;
+        let model = subnet(recipe, forest.of(&arch)?, &arch, data)?;
         let fresh = Trainer::new(Arc::new(recipe.clone()), model, data.lessons())?.saved();
         let claim = Shared::new(supernet.context.clone(), fresh).claim()?;
         let saved = claim.saved();
@@ -537,7 +539,7 @@ pub unsafe extern "C" fn snt_search_start(
             recipe.search = parse_json::<SearchConfig>("search", table)?;
             recipe.check()?;
         }
-        let search = Search::new(Arc::new(recipe.clone()), saved.model, &data, memory)?;
+        let search = Search::new(Arc::new(recipe.clone()), claim.forest()?, &data, memory)?;
         Ok(Engine::job("search", claim, &recipe, Work::Search(Box::new(search)), event, user))
     })
 }
@@ -577,7 +579,7 @@ pub unsafe extern "C" fn snt_evaluate_start(
             Ok(Entry { arch: saved.model.space.text(arch), figures })
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
-        let evaluate = Evaluate::new(&recipe, saved.model, archs, &data, None)?;
+        let evaluate = Evaluate::new(&recipe, claim.forest()?, archs, &data, None)?;
         Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }

@@ -16,6 +16,7 @@ use crate::Error;
 use crate::data::Dataset;
 use crate::graph::device;
 use crate::run::checkpoint::{self, Saved};
+use crate::run::forest::{self, Forest};
 use crate::run::images::RunData;
 use crate::run::model::Model;
 use crate::run::recipe::Recipe;
@@ -34,13 +35,19 @@ pub(super) struct Shared {
 
 struct State {
     saved: Saved,
+    /// The other supernets of a forest.
+    others: Vec<Model>,
     busy: bool,
     poisoned: bool,
 }
 
 impl Shared {
     pub fn new(context: Arc<Context>, saved: Saved) -> Arc<Self> {
-        Arc::new(Self { context, state: Mutex::new(State { saved, busy: false, poisoned: false }) })
+        Self::forest(context, saved, vec![])
+    }
+
+    fn forest(context: Arc<Context>, saved: Saved, others: Vec<Model>) -> Arc<Self> {
+        Arc::new(Self { context, state: Mutex::new(State { saved, others, busy: false, poisoned: false }) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -70,6 +77,7 @@ impl Shared {
             "total": manifest.progress.total,
             "finished": manifest.progress.finished(),
             "busy": state.busy,
+            "supernets": if model.arch.is_some() { 0 } else { 1 + state.others.len() },
             "weights": model.network.flat().size()[0],
             "params": cost.map(|cost| cost.params),
             "macs": cost.map(|cost| cost.macs),
@@ -91,6 +99,24 @@ impl Claim {
     /// Its state; the tensors are the model's own.
     pub fn saved(&self) -> Saved {
         self.0.state().saved.shallow_clone()
+    }
+
+    /// Its supernets, of which there may be one; or what stands alone.
+    pub fn forest(&self) -> crate::Result<Forest> {
+        let state = self.0.state();
+        Forest::new(std::iter::once(&state.saved.model).chain(&state.others).map(Model::shallow_clone).collect())
+    }
+
+    /// An error for what is done to one network only; `what` names it.
+    pub fn alone(&self, what: &str) -> Result<()> {
+        match self.0.state().others.len() {
+            0 => Ok(()),
+            others => Err(Error::Unsupported(format!(
+                "model: {what} wants one network, not the {} supernets of a forest; load the checkpoint of one",
+                others + 1
+            ))
+            .into()),
+        }
     }
 
     /// How far it has come now.
@@ -125,7 +151,7 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let images = RunData::new(&recipe, data)?;
     search::check(&recipe, &images.task)?; // better now than after the training
     if !recipe.split.is_empty() {
-        let wanted = "none: a handle is one supernet; the program trains several, and snt_model_load reads each";
+        let wanted = "none: the program trains several supernets, and snt_model_load reads their forest.json";
         return Err(Error::invalid("split", format!("{} splits", recipe.split.len()), wanted).into());
     }
     images.memory.check(&recipe)?;
@@ -133,21 +159,24 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     Ok(Trainer::new(Arc::new(recipe), model, images.lessons())?.saved())
 }
 
-/// Reads a checkpoint onto its own device, or onto that of `context`.
-fn loaded(context: Option<&Context>, path: &Path) -> Result<Saved> {
-    let manifest = checkpoint::manifest(path)?;
+/// Reads a checkpoint, or all that a forest.json names, onto its own device, or onto that of `context`.
+fn loaded(context: Option<&Context>, path: &Path) -> Result<(Saved, Vec<Model>)> {
+    let files = forest::checkpoints(path)?;
+    let (first, manifest) = &files[0];
     let device = context.and_then(Context::device).map_or_else(|| device(&manifest.recipe.device), Ok)?;
-    let mut saved = checkpoint::load(path, device)?;
+    let mut saved = checkpoint::load(first, device)?;
     if let Some(context) = context {
         context.insist(&mut saved.manifest.recipe);
         saved.manifest.recipe_hash = saved.manifest.recipe.hash();
     }
-    Ok(saved)
+    let others = files[1..].iter().map(|(file, _)| Ok(checkpoint::load(file, device)?.model));
+    Ok((saved, others.collect::<crate::Result<_>>()?))
 }
 
 /// As [`snt_model_load`], exactly as it was saved.
 pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> {
-    Ok(Shared::new(context.0.clone(), loaded(None, Path::new(path))?))
+    let (saved, others) = loaded(None, Path::new(path))?;
+    Ok(Shared::forest(context.0.clone(), saved, others))
 }
 
 /// Makes a supernet with fresh weights.
@@ -173,6 +202,7 @@ pub unsafe extern "C" fn snt_model_create(
 }
 
 /// Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one.
+/// A forest.json gives all its trained supernets in one handle, to search, evaluate and retrain from.
 ///
 /// `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks
 /// while the file is read and checked. @since 0.1
@@ -186,8 +216,8 @@ pub unsafe extern "C" fn snt_model_load(
 ) -> snt_status {
     give(out, err, || {
         let context = borrow(context, "context")?.0.clone();
-        let saved = loaded(Some(&context), Path::new(text(path, "path")?))?;
-        Ok(snt_model(Shared::new(context, saved)))
+        let (saved, others) = loaded(Some(&context), Path::new(text(path, "path")?))?;
+        Ok(snt_model(Shared::forest(context, saved, others)))
     })
 }
 
@@ -201,12 +231,14 @@ pub unsafe extern "C" fn snt_model_load(
 pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
     boundary(err, || {
         let (model, path) = (borrow(model, "model")?, text(path, "path")?);
-        Ok(model.0.claim()?.saved().write(Path::new(path))?)
+        let claim = model.0.claim()?;
+        claim.alone("a checkpoint")?;
+        Ok(claim.saved().write(Path::new(path))?)
     })
 }
 
-/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "weights", "params", "macs", "space",
-/// "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}. While a job trains it, as it was before.
+/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
+/// "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first. While a job trains it, as it was before.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]

@@ -14,7 +14,7 @@ pub fn library() -> PathBuf {
 }
 
 /// A folder with the library under its soname, and nothing else yet.
-fn workshop() -> tempfile::TempDir {
+pub fn workshop() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["libsupernaut.so", "libsupernaut.so.0.1"] {
         std::os::unix::fs::symlink(library(), folder.path().join(name)).unwrap();
@@ -30,7 +30,7 @@ fn succeeds(output: &Output, what: &str) -> String {
 }
 
 /// Compiles `source` with every warning an error; gives the program.
-fn compiled(folder: &Path, source: &str, language: &[&str]) -> PathBuf {
+pub fn compiled(folder: &Path, source: &str, language: &[&str]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = folder.join(format!("program{}", language.concat().replace(['+', '='], "_")));
     let mut compiler = Command::new(std::env::var("CC").unwrap_or("cc".into()));
@@ -43,7 +43,7 @@ fn compiled(folder: &Path, source: &str, language: &[&str]) -> PathBuf {
     program
 }
 
-const C99: &[&str] = &["-std=c99", "-Wstrict-prototypes"];
+pub const C99: &[&str] = &["-std=c99", "-Wstrict-prototypes"];
 const CPP11: &[&str] = &["-xc++", "-std=c++11"];
 
 fn command(program: &Path, folder: &Path) -> Command {
@@ -54,7 +54,7 @@ fn command(program: &Path, folder: &Path) -> Command {
     command
 }
 
-fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {
+pub fn run(program: &Path, folder: &Path, arguments: &[&str]) -> String {
     succeeds(&command(program, folder).args(arguments).output().unwrap(), &program.display().to_string())
 }
 

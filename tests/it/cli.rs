@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::capi;
 use crate::common::pictures;
 
 pub const RECIPE: &str = r#"
@@ -718,7 +719,8 @@ fn a_missing_library_is_one_sentence_that_says_where_it_was_looked_for() {
 fn a_forest_is_named_by_its_file_and_works_like_one_supernet() {
     let place = Place::new();
     let split = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"1<-0\"] }\nepochs = 2\n";
-    place.recipe("recipe.toml", &RECIPE.replace("epochs = 16", "epochs = 2").replace("\n[search]", &format!("{split}\n[search]")));
+    place
+        .recipe("recipe.toml", &RECIPE.replace("epochs = 16", "epochs = 2").replace("\n[search]", &format!("{split}\n[search]")));
     contains(&place.works(&["train", "recipe.toml", "--data", "data", "--out", "trained"]), &["trained/forest.json"]);
     place.works(&RUN);
     let bytes = |name: &str| fs::read(place.path(name)).unwrap();
@@ -831,4 +833,18 @@ fn a_space_file_is_told_before_training() {
     );
     fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
     contains(&place.refused(&["space", "binary.toml"]), &["not UTF-8", "a space file"]);
+}
+
+#[test]
+fn a_c_program_searches_what_the_program_has_split() {
+    let place = Place::new();
+    let split = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"1<-0\"] }\nepochs = 0\n";
+    place.recipe("recipe.toml", &RECIPE.replace("epochs = 8", "epochs = 1").replace("\n[search]", &format!("{split}\n[search]")));
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let path = |name: &str| place.path(name).display().to_string();
+    let classes = r#"["a", "b", "c", "d", "e", "f", "g", "h"]"#;
+    let data = format!(r#"{{"kind": "idx", "path": "{}", "classes": {classes}}}"#, path("data"));
+    let folder = capi::workshop();
+    let program = capi::compiled(folder.path(), "tests/c/forest.c", capi::C99);
+    capi::run(&program, folder.path(), &[&data, &path("out/forest.json"), &path("out/supernet-2.safetensors")]);
 }
