@@ -5,8 +5,8 @@
 
 Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
 every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
-stopped at any time and started again with the same command. The figures of all finished runs are in FOLDER/runs.json, and
-`--summary` prints their means and 95 % intervals over the seeds (Student's t). CIFAR10 is the folder of the binary format;
+stopped at any time and started again with the same command. In the end, or with `--summary`, the figures of all finished runs are
+written to FOLDER/runs.json, and their means and 95 % intervals over the seeds (Student's t) printed. CIFAR10 is the folder of the binary format;
 the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
 """
 
@@ -146,11 +146,13 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     print(f"{run.name}: done", flush=True)
 
 
-def figures(run: Run, folder: Path) -> Dict[str, float]:
+FIGURES = ("kendall_tau_b", "spearman", "top_pick_truth", "complexity_bias", "complexity_bias_partial")
+
+
+def figures(run: Run, out: Path) -> Dict[str, float]:
     """What is reported of a finished run."""
-    found = json.loads((folder / run.name / "ranking.json").read_text())
-    seconds = json.loads((folder / run.name / "seconds.json").read_text())
-    return {"found": found, "seconds": seconds["train"]}
+    found = json.loads((out / run.name / "ranking.json").read_text())["groups"][0]["runs"][0]["figures"]
+    return {name: found[name]["value"] for name in FIGURES if name in found}
 
 
 def interval(values: List[float]) -> str:
@@ -159,6 +161,17 @@ def interval(values: List[float]) -> str:
         return f"{values[0]:.3f}"
     half = QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
     return f"{statistics.mean(values):.3f} ± {half:.3f}"
+
+
+def report(runs: List[Run], out: Path) -> None:
+    """Writes runs.json of what is finished, and prints a line per setting."""
+    done = {run: figures(run, out) for run in runs if (out / run.name / "ranking.json").exists()}
+    lines = [{**run._asdict(), **found} for run, found in done.items()]
+    write(out / "runs.json", json.dumps(lines, indent=1) + "\n")
+    for setting in dict.fromkeys(run.setting for run in done):
+        of_setting = [found for run, found in done.items() if run.setting == setting]
+        parts = [f"{name} {interval([found[name] for found in of_setting])}" for name in of_setting[0]]
+        print(f"{setting} ({len(of_setting)} seeds): {', '.join(parts)}")
 
 
 def main() -> None:
@@ -170,12 +183,15 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="folder for everything")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
+    parser.add_argument("--summary", action="store_true", help="only print what is finished")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
     arguments = parser.parse_args()
     runs = [run for run in plan(arguments.seeds) if not arguments.only or run.name.startswith(tuple(arguments.only))]
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for done in [pool.submit(execute, run, arguments) for run in runs]:
-            done.result()
+    if not arguments.summary:
+        with ThreadPoolExecutor(arguments.jobs) as pool:
+            for done in [pool.submit(execute, run, arguments) for run in runs]:
+                done.result()
+    report(runs, arguments.out)
 
 
 if __name__ == "__main__":
