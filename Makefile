@@ -4,6 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 PREFIX ?= /usr/local
 OUT ?= demo-out
+EXPERIMENT ?= experiment-out
 SETUP = $(PYTHON) scripts/setup.py
 
 # Asked for when a recipe runs, thus after its prerequisites have set it up.
@@ -15,7 +16,7 @@ DESCRIPTION := $(shell sed -n 's/^description = "\(.*\)"/\1/p' Cargo.toml)
 # The version that the shared library's soname carries: 0.1 of 0.1.0.
 ABI := $(basename $(VERSION))
 
-.PHONY: help setup data build demo test lint header bench curves install clean
+.PHONY: help setup data build demo test lint header bench curves experiment install clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
@@ -67,6 +68,9 @@ bench: setup ## time training and evaluation beside plain PyTorch, into benches/
 
 curves: setup ## time and memory against batch, cells, channels, candidates, groups, into benches/scaling.json
 	$(CARGO) bench --locked --bench scaling -- $(ARGS)
+
+experiment: build ## rank with supernets of every method (hours), into EXPERIMENT; needs CIFAR10=, TRUTH=, LIST=
+	$(PYTHON) scripts/experiment.py --data "$(CIFAR10)" --truth "$(TRUTH)" --list "$(LIST)" --out "$(EXPERIMENT)" $(ARGS)
 
 # What the program and libsupernaut.so load, less what only a linker reads.
 RUNTIME_LIBRARIES = $(filter-out %-cpu/lib/libtorch.so %/libgomp.so, \
