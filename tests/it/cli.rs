@@ -706,7 +706,7 @@ fn a_missing_library_is_one_sentence_that_says_where_it_was_looked_for() {
     let run = || refusal(&Command::new(&program).arg("--version").output().unwrap());
     contains(&run(), &["libsupernaut.so: not found; looked in", &folder.path().display().to_string()]);
     // A library that needs a libtorch which isn't there: the real one, its path to libtorch blotted out.
-    let bytes = fs::read(crate::capi::library()).unwrap();
+    let bytes = fs::read(capi::library()).unwrap();
     let needle = b"libtorch_cpu.so";
     let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
     let mut blotted = bytes.clone();
