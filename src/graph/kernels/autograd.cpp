@@ -11,9 +11,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <vector>
 
+#include "caught.h"
 #include "level.h"
 
 namespace supernaut {
@@ -524,19 +524,6 @@ struct Join : Function<Join> {
         return result;
     }
 };
-
-/// Runs `work`; what it throws becomes a message for the caller to free.
-template <class Work>
-char* caught(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const c10::Error& error) {
-        return strdup(error.what_without_backtrace());
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    }
-}
 
 void hand_out(const variable_list& results, Tensor** to) {
     for (size_t at = 0; at < results.size(); ++at) to[at] = new Tensor(results[at]);

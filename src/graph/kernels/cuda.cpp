@@ -4,10 +4,10 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <optional>
+
+#include "caught.h"
 
 namespace supernaut {
 namespace {
@@ -17,18 +17,6 @@ struct Recording {
     at::cuda::CUDAGraph graph;
     std::optional<c10::cuda::CUDAStreamGuard> stream;
 };
-
-template <class Work>
-char* caught(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const c10::Error& error) {
-        return strdup(error.what_without_backtrace());
-    } catch (const std::exception& error) {
-        return strdup(error.what());
-    }
-}
 
 }  // namespace
 
