@@ -130,6 +130,6 @@ pub(crate) fn at_least(field: &str, value: f64, least: f64) -> Result<()> {
 }
 
 /// Refuses `value` outside `least` to `most`.
-pub(crate) fn within(field: &str, value: f64, least: f64, most: f64) -> Result<()> {
+pub(crate) fn within<T: PartialOrd + Copy + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<()> {
     if (least..=most).contains(&value) { Ok(()) } else { Err(Error::invalid(field, value, format!("{least}…{most}"))) }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::unreadable;
 use crate::arch::{Arch, Gene};
+use crate::error::within;
 use crate::{Error, Result};
 
 /// The option of a layer that computes nothing.
@@ -45,14 +46,6 @@ pub fn check(stages: &[Stage]) -> Result<()> {
         within(&field("stride"), stage.stride, 1, 2)?;
     }
     Ok(())
-}
-
-/// An error unless `value` lies in `least..=most`.
-pub fn within(field: &str, value: i64, least: i64, most: i64) -> Result<()> {
-    match (least..=most).contains(&value) {
-        true => Ok(()),
-        false => Err(Error::invalid(field, value, format!("{least}…{most}"))),
-    }
 }
 
 /// One gene per layer: `options` says which there are, for the first layer of a stage and for the others.

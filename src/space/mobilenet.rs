@@ -10,9 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::block::{Blocks, MbConv, Start};
-use super::layers::{self, SKIP, Stage, within};
+use super::layers::{self, SKIP, Stage};
 use super::{Norm, Space, Task};
 use crate::arch::{Arch, Gene, Region};
+use crate::error::within;
 use crate::graph::Graph;
 use crate::graph::ops::{Bias, Conv, Identity, Linear, Relu6};
 use crate::{Error, Result};

@@ -10,9 +10,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::block::{Blocks, Shuffle, Start};
-use super::layers::{self, Stage, within};
+use super::layers::{self, Stage};
 use super::{Norm, Space, Task};
 use crate::arch::{Arch, Gene};
+use crate::error::within;
 use crate::graph::Graph;
 use crate::graph::ops::{Bias, Conv, Linear, Relu};
 use crate::{Error, Result};
