@@ -8,7 +8,7 @@ use super::ranking::print_ranking;
 use super::{Place, Progress, cancel_on_signals};
 use crate::arch::{Arch, Cost, Metric};
 use crate::data::{Dataset, Source as DataSource};
-use crate::graph::{device, set_threads};
+use crate::graph::device;
 use crate::rank::{Entry, List, Questions, Ranking, Scores, Source, Truth};
 use crate::run::checkpoint::Manifest;
 use crate::run::images::RunData;
@@ -273,7 +273,7 @@ impl<'a> Judge<'a> {
         let recipe = self.used(manifest.recipe.clone());
         let archs = parsed(&manifest.space, list)?;
         let forest = forest::load(path, device(&recipe.device)?)?;
-        set_threads(recipe.threads);
+        recipe.process().apply();
         let data = RunData::new(&recipe, self.load(&recipe)?)?;
         manifest.same("data", &manifest.data_hash, &data.hash)?;
         let weights = forest.hash();
