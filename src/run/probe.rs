@@ -9,7 +9,8 @@ use super::model::Model;
 use super::recipe::Augment;
 use crate::Result;
 use crate::arch::{Arch, stream::stream};
-use crate::graph::{Compute, Plan, Run, Statistics};
+use crate::graph::{Compute, Network, Plan, Run, Statistics};
+use crate::loss::Batch;
 use crate::partition::Probe;
 
 /// Asks on batches of training images, which are drawn anew for each sample and changed as in training.
@@ -39,29 +40,34 @@ impl Probe for Gradients<'_> {
         let mut order: Vec<i64> = (0..self.images.len() as i64).collect();
         order.shuffle(&mut rng);
         order.truncate(self.batch);
-        let (pixels, labels) = self.images.augmented(&order, self.augment, rng.next_u64(), 0);
+        let (images, labels) = self.images.augmented(&order, self.augment, rng.next_u64(), 0);
+        let batch = Batch { images, labels };
         let shared = graph.shared_by_options(gene);
-        let of_option = |&option: &usize| self.gradient(&arch.with(gene, option), &shared, &pixels, &labels);
+        let of_option = |&option: &usize| self.gradient(&arch.with(gene, option), &shared, &batch);
         let gradients: Vec<Tensor> = options.iter().map(of_option).collect();
         let product = |a: &Tensor, b: &Tensor| (a * b).sum(Kind::Double).double_value(&[]);
         Ok(gradients.iter().map(|a| gradients.iter().map(|b| product(a, b)).collect()).collect())
     }
 }
 
+/// The weights that one path uses, and the gradients of its cross entropy.
+pub(super) fn gradients(network: &Network, compute: Compute, arch: &Arch, batch: &Batch) -> (Vec<usize>, Vec<Tensor>) {
+    let plan = Plan::with(network.graph(), arch, compute.kernels);
+    let run = Run { statistics: Statistics::Batch, precision: compute.precision };
+    let loss = plan.run(network, &run, &batch.images).cross_entropy_for_logits(&batch.labels);
+    let slots = network.slots_of(&plan);
+    let leaves: Vec<&Tensor> = slots.iter().map(|&slot| network.leaf(slot)).collect();
+    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+    (slots, gradients)
+}
+
 impl Gradients<'_> {
     /// The gradient of the cross entropy for all weights in a row; zero for those that aren't used or not `shared`.
-    fn gradient(&self, arch: &Arch, shared: &[bool], pixels: &Tensor, labels: &Tensor) -> Tensor {
+    fn gradient(&self, arch: &Arch, shared: &[bool], batch: &Batch) -> Tensor {
         let network = &self.model.network;
-        let plan = Plan::with(self.model.graph(), arch, self.compute.kernels);
-        let run = Run { statistics: Statistics::Batch, precision: self.compute.precision };
-        let loss = plan.run(network, &run, pixels).cross_entropy_for_logits(labels);
-        let slots: Vec<usize> = network.slots_of(&plan).into_iter().filter(|&slot| shared[network.node_of(slot)]).collect();
         let flat = network.flat().zeros_like();
-        if slots.is_empty() {
-            return flat;
-        }
-        let leaves: Vec<&Tensor> = slots.iter().map(|&slot| network.leaf(slot)).collect();
-        for (slot, gradient) in slots.iter().zip(Tensor::run_backward(&[&loss], &leaves, false, false)) {
+        let (slots, gradients) = gradients(network, self.compute, arch, batch);
+        for (slot, gradient) in slots.iter().zip(gradients).filter(|(slot, _)| shared[network.node_of(**slot)]) {
             let range = &network.slots()[*slot].range;
             flat.narrow(0, range.start, range.end - range.start).copy_(&gradient.reshape(-1));
         }

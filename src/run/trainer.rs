@@ -15,11 +15,12 @@ use super::feed::Feed;
 use super::images::Lessons;
 use super::job::{Event, Job};
 use super::model::{ComplexityRange, Model};
+use super::probe::gradients;
 use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
 use crate::arch::stream::stream;
 use crate::arch::{Arch, Region};
-use crate::graph::{Compute, Device, Graph, Network, Plan, Run, Statistics};
+use crate::graph::{Compute, Device, Graph, Network, Plan, Statistics};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -390,11 +391,7 @@ fn question(model: &Model, seed: u64, split: Option<usize>, step: u64) -> Ask<'_
 
 /// ‖∇_w L‖ of one path.
 fn gradient_norm(network: &Network, compute: Compute, arch: &Arch, batch: &Batch) -> f64 {
-    let plan = Plan::with(network.graph(), arch, compute.kernels);
-    let run = Run { statistics: Statistics::Batch, precision: compute.precision };
-    let loss = plan.run(network, &run, &batch.images).cross_entropy_for_logits(&batch.labels);
-    let leaves: Vec<&Tensor> = network.slots_of(&plan).into_iter().map(|slot| network.leaf(slot)).collect();
-    let gradients = Tensor::run_backward(&[loss], &leaves, false, false);
+    let (_, gradients) = gradients(network, compute, arch, batch);
     let squares: Vec<Tensor> = gradients.iter().map(|gradient| gradient.square().sum(Kind::Float)).collect();
     Tensor::stack(&squares, 0).sum(Kind::Float).sqrt().double_value(&[])
 }
@@ -405,8 +402,8 @@ fn trials(step: &Step) -> Vec<Trial> {
     step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(&path.arch) }).collect()
 }
 
-/// The most complex path of `region`, and the least complex one that reads the image: one in which every branch is dead answers the same to
-/// everything.
+/// The most complex path of `region`, and the least complex one that reads the image: one in which every branch is dead
+/// answers the same to everything.
 fn extremes(graph: &Graph, region: &Region) -> [Arch; 2] {
     let complexity = |arch: &Arch| graph.cost(arch).complexity as f64;
     let dead = |arch: &Arch| if Plan::live(graph, arch).reads_image() { 0.0 } else { DEAD };
