@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::boundary::{borrow, boundary, copy_text, drop_handle, give, optional_text, text};
 use super::context::{Context, snt_context};
 use super::dataset::snt_dataset;
-use super::error::snt_error;
+use super::error::{Result, snt_error};
 use super::status::snt_status;
 use super::version::{snt_buffer, write_json};
 use crate::arch::{Region, count};
@@ -48,9 +48,14 @@ pub unsafe extern "C" fn snt_space_builtin(
         let mut table: Map<String, Value> = parse_json("options", options)?;
         table.insert("kind".into(), name.into());
         let config: SpaceConfig = parse_json("space", &Value::Object(table).to_string())?;
-        let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
-        Ok(snt_space { config, graph, context })
+        built(context, config, dataset)
     })
+}
+
+/// The space of `config` on the images of `dataset`.
+fn built(context: Arc<Context>, config: SpaceConfig, dataset: *const snt_dataset) -> Result<snt_space> {
+    let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
+    Ok(snt_space { config, graph, context })
 }
 
 /// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
@@ -74,8 +79,7 @@ pub unsafe extern "C" fn snt_space_from_text(
         let is_json = text.trim_start().starts_with('{');
         let space = if is_json { Custom::from_json(text)? } else { Custom::from_toml("space", text)? };
         let config = SpaceConfig::Custom(space);
-        let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
-        Ok(snt_space { config, graph, context })
+        built(context, config, dataset)
     })
 }
 
