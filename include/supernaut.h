@@ -811,7 +811,8 @@ snt_status snt_model_save(const snt_model *model,
 
 /**
  * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
- * "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first. While a job trains it, as it was before.
+ * "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
+ * While a job trains it, as it was before.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */

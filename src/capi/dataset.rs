@@ -190,6 +190,14 @@ fn channels_first(pixels: &[u8], [channels, height, width]: [usize; 3]) -> Vec<u
         .collect()
 }
 
+/// Both parts must name the same number of classes.
+fn same_classes(train: i32, test: Option<i32>) -> Result<()> {
+    match test.filter(|&test| test != train) {
+        Some(test) => Err(Error::invalid("test.classes", test, format!("{train}, as in train")).into()),
+        None => Ok(()),
+    }
+}
+
 fn joined(train: Images, test: Option<Images>, classes: usize, options: Options) -> Result<Dataset> {
     let classes = match options.classes {
         None => (0..classes).map(|class| class.to_string()).collect(),
@@ -264,9 +272,7 @@ pub unsafe extern "C" fn snt_dataset_from_view(
         let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
         let train = sized(train, "train")?;
         let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
-        if let Some(test) = test.filter(|test| test.classes != train.classes) {
-            return Err(Error::invalid("test.classes", test.classes, format!("{}, as in train", train.classes)).into());
-        }
+        same_classes(train.classes, test.map(|test| test.classes))?;
         let test_images = test.map(|test| test.images("test")).transpose()?;
         let data = joined(train.images("train")?, test_images, train.classes as usize, options.unwrap_or_default())?;
         taken = [train].into_iter().chain(test).collect();
@@ -296,9 +302,7 @@ pub unsafe extern "C" fn snt_dataset_from_iter(
         let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
         let train = sized(train, "train")?;
         let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
-        if let Some(test) = test.filter(|test| test.classes != train.classes) {
-            return Err(Error::invalid("test.classes", test.classes, format!("{}, as in train", train.classes)).into());
-        }
+        same_classes(train.classes, test.map(|test| test.classes))?;
         let images = train.images("train")?;
         let test = test.map(|test| test.images("test")).transpose()?;
         let data = joined(images, test, train.classes as usize, options.unwrap_or_default())?;

@@ -238,7 +238,8 @@ pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_
 }
 
 /// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
-/// "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first. While a job trains it, as it was before.
+/// "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
+/// While a job trains it, as it was before.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
