@@ -43,13 +43,14 @@ impl Evaluator {
 
     /// The same of the first `count` images, if not of all.
     pub fn accuracy_on(&mut self, forest: &Forest, arch: &Arch, count: Option<usize>) -> Result<f64> {
-        let images = self.images.first(count.unwrap_or(self.images.len()));
+        let count = count.unwrap_or(usize::MAX).min(self.images.len());
         let leaf = forest.position(arch)?;
         let model = &forest.leaves()[leaf];
-        let key = (leaf, Plan::live(model.graph(), arch).key(), images.len());
+        let key = (leaf, Plan::live(model.graph(), arch).key(), count);
         if let Some(&known) = self.known.get(&key) {
             return Ok(known);
         }
+        let images = self.images.first(count);
         let Compute { precision, kernels } = self.compute;
         let plan = Plan::with(model.graph(), arch, kernels);
         let accuracy = tch::no_grad(|| match &self.calibration {

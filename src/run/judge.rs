@@ -9,7 +9,7 @@ use super::forest::Forest;
 use super::images::RunData;
 use super::recipe::{Recipe, SearchConfig};
 use super::runtime::{self, Latency};
-use super::search::{Evaluation, Identity, append, recall, time};
+use super::search::{Evaluation, Identity, Remembered, append, remembered, time};
 use crate::Result;
 use crate::arch::{Arch, Cost, Gene, Metric};
 use crate::graph::{Graph, Plan};
@@ -71,13 +71,8 @@ impl Supernets {
             runtime::check()?;
         }
         let validation = data.validation.first(config.images_of(data.validation.len())?);
-        let identity = Identity {
-            recipe_hash: recipe.hash(),
-            weights: forest.hash(),
-            images: validation.hash(),
-            batch: data.memory.batch(config.batch)?,
-        };
-        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, vec![])), |path| recall(path, &identity))?;
+        let (batch, place) = (data.memory.batch(config.batch)?, memory.map(|file| move |_: &Identity| file));
+        let Remembered { batch, known, file: memory } = remembered(&recipe, &forest, &validation, batch, place)?;
         config.batch = batch;
         let compute = recipe.compute(forest.device())?;
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);

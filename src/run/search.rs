@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::evaluate::Evaluator;
 use super::export::onnx_bytes;
 use super::forest::Forest;
-use super::images::RunData;
+use super::images::{DeviceImages, RunData};
 use super::job::{Event, Job};
 use super::judge::{Judge, Supernets};
 use super::model::Model;
@@ -299,10 +299,10 @@ pub(super) fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recip
 /// Whose evaluations a file keeps: its first line.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Identity {
-    pub recipe_hash: String,
-    pub weights: String,
-    pub images: String,
-    pub batch: usize,
+    recipe_hash: String,
+    weights: String,
+    images: String,
+    batch: usize,
 }
 
 impl Identity {
@@ -313,11 +313,35 @@ impl Identity {
     }
 }
 
+/// What an earlier search has left.
+pub(super) struct Remembered {
+    /// Images at a time.
+    pub batch: usize,
+    pub known: Vec<Evaluation>,
+    /// Where new evaluations go.
+    pub file: Option<PathBuf>,
+}
+
+/// What is remembered in the file that `place` gives, if there is one: only then is anything hashed.
+pub(super) fn remembered(
+    recipe: &Recipe,
+    forest: &Forest,
+    validation: &DeviceImages,
+    batch: usize,
+    place: Option<impl FnOnce(&Identity) -> PathBuf>,
+) -> Result<Remembered> {
+    let Some(place) = place else { return Ok(Remembered { batch, known: vec![], file: None }) };
+    let identity = Identity { recipe_hash: recipe.hash(), weights: forest.hash(), images: validation.hash(), batch };
+    let file = place(&identity);
+    let (batch, known) = recall(&file, &identity)?;
+    Ok(Remembered { batch, known, file: Some(file) })
+}
+
 /// Reads what an earlier search on the same recipe, weights and images found out, in batches of what size. A last line that a
 /// crash cut short is left out; any other that can't be read is an error, and the file stays as it is.
 ///
 /// A search keeps to the batch that it was begun with: the recipe is the same, and with it the limit that it was cut down to.
-pub(super) fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> {
+fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -386,14 +410,9 @@ impl Evaluate {
         archs.iter().try_for_each(|arch| forest.position(arch).map(|_| ()))?;
         let images = config.images_of(data.validation.len())?;
         let validation = data.validation.first(images);
-        let identity = Identity {
-            recipe_hash: recipe.hash(),
-            weights: forest.hash(),
-            images: validation.hash(),
-            batch: data.memory.batch(config.batch)?,
-        };
-        let memory = memory.map(|folder| folder.join(identity.file_name()));
-        let (batch, known) = memory.as_deref().map_or(Ok((identity.batch, vec![])), |path| recall(path, &identity))?;
+        let batch = data.memory.batch(config.batch)?;
+        let memory = memory.map(|folder| |identity: &Identity| folder.join(identity.file_name()));
+        let Remembered { batch, known, file: memory } = remembered(recipe, &forest, &validation, batch, memory)?;
         let known = known.into_iter().map(|evaluation| (evaluation.key.clone(), evaluation)).collect();
         config.batch = batch;
         let (counted, compute) = (forest.space().graph(forest.task(), Norm::Own)?, recipe.compute(forest.device())?);
