@@ -106,7 +106,7 @@ impl Images {
 
     /// A copy of all of them, laid out as `[count, channels, height, width]`.
     pub fn pixels(&self) -> Vec<u8> {
-        self.iter().flatten().copied().collect()
+        self.iter().collect::<Vec<_>>().concat()
     }
 
     /// Where the images lie: in a store that other sets may share, at these positions.

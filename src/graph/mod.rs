@@ -163,7 +163,7 @@ impl Graph {
     /// two choices. What comes before all choices, such as a stem, or after all of them, such as a classifier, is left out.
     pub fn shared_by_options(&self, gene: usize) -> Vec<bool> {
         let mut shared = self.between_choices();
-        for other in 0..self.genes.len() {
+        for other in (0..self.genes.len()).filter(|&other| other != gene) {
             self.only_under(other).into_iter().for_each(|node| shared[node] = true);
         }
         self.only_under(gene).into_iter().for_each(|node| shared[node] = false);

@@ -174,10 +174,11 @@ impl Network {
         &self.leaves[slot]
     }
 
-    /// The node that a weight belongs to.
-    pub fn node_of(&self, slot: usize) -> NodeId {
-        let owner = self.of_node.iter().find(|(_, slots)| slots.contains(&slot));
-        *owner.expect("every weight belongs to a node").0
+    /// Which weights belong to nodes that are flagged.
+    pub fn slots_among(&self, nodes: &[bool]) -> Vec<bool> {
+        let mut among = vec![false; self.slots.len()];
+        self.of_node.iter().filter(|(node, _)| nodes[**node]).for_each(|(_, slots)| among[slots.clone()].fill(true));
+        among
     }
 
     /// Which weights a plan uses, ascending.

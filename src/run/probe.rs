@@ -42,7 +42,7 @@ impl Probe for Gradients<'_> {
         order.truncate(self.batch);
         let (images, labels) = self.images.augmented(&order, self.augment, rng.next_u64(), 0);
         let batch = Batch { images, labels };
-        let shared = graph.shared_by_options(gene);
+        let shared = self.model.network.slots_among(&graph.shared_by_options(gene));
         let of_option = |&option: &usize| self.gradient(&arch.with(gene, option), &shared, &batch);
         let gradients: Vec<Tensor> = options.iter().map(of_option).collect();
         let product = |a: &Tensor, b: &Tensor| (a * b).sum(Kind::Double).double_value(&[]);
@@ -67,7 +67,7 @@ impl Gradients<'_> {
         let network = &self.model.network;
         let flat = network.flat().zeros_like();
         let (slots, gradients) = gradients(network, self.compute, arch, batch);
-        for (slot, gradient) in slots.iter().zip(gradients).filter(|(slot, _)| shared[network.node_of(**slot)]) {
+        for (slot, gradient) in slots.iter().zip(gradients).filter(|(slot, _)| shared[**slot]) {
             let range = &network.slots()[*slot].range;
             flat.narrow(0, range.start, range.end - range.start).copy_(&gradient.reshape(-1));
         }

@@ -80,7 +80,10 @@ impl Table {
     /// A figure that isn't the accuracy. One that can neither be read nor counted was refused at the beginning.
     fn figure(&self, arch: &Arch, metric: Metric) -> f64 {
         let counted = || metric.of(self.graph.cost(arch)).unwrap_or(f64::NAN);
-        self.truth.get(&self.texts[arch], metric.name()).unwrap_or_else(|_| counted())
+        match self.truth.columns().iter().any(|column| column == metric.name()) {
+            true => self.truth.get(&self.texts[arch], metric.name()).unwrap_or_else(|_| counted()),
+            false => counted(),
+        }
     }
 }
 

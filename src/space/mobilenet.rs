@@ -76,9 +76,7 @@ impl MobileNet {
     }
 
     fn check(&self) -> Result<()> {
-        if !(0.05..=16.0).contains(&self.width) {
-            return Err(Error::invalid("space.width", self.width, "0.05…16"));
-        }
+        within("space.width", self.width, 0.05, 16.0)?;
         for (name, channels) in [
             ("stem_channels", self.stem_channels),
             ("first_channels", self.first_channels),
@@ -148,8 +146,8 @@ impl Space for MobileNet {
         layers::drawing(&self.genes(), arch)
     }
 
-    fn canonical(&self, _: &Graph, region: &Region, arch: &Arch) -> Arch {
-        let tidy = layers::skips_last(&self.stages, &self.genes(), arch);
+    fn canonical(&self, graph: &Graph, region: &Region, arch: &Arch) -> Arch {
+        let tidy = layers::skips_last(&self.stages, graph.genes(), arch);
         if region.contains(&tidy) { tidy } else { arch.clone() }
     }
 }

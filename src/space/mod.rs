@@ -109,7 +109,8 @@ fn without_dead(graph: &Graph, region: &Region, arch: &Arch, nothing: impl Fn(us
     let key = |arch: &Arch| crate::graph::Plan::live(graph, arch).key();
     let wanted = key(arch);
     let mut canonical = arch.clone();
-    let may_be_nothing = |gene| nothing(gene).filter(|nothing| region.options(gene).contains(nothing));
+    let is_worth_a_try = |gene, nothing: &usize| *nothing != arch.option(gene) && region.options(gene).contains(nothing);
+    let may_be_nothing = |gene| nothing(gene).filter(|nothing| is_worth_a_try(gene, nothing));
     for (gene, nothing) in (0..graph.genes().len()).filter_map(|gene| Some((gene, may_be_nothing(gene)?))) {
         let without = canonical.with(gene, nothing);
         if key(&without) == wanted {

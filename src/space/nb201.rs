@@ -9,6 +9,7 @@ use serde_json::json;
 use super::block::{Blocks, Start};
 use super::{Norm, Space, Task, unreadable, without_dead};
 use crate::arch::{Arch, Gene, Region};
+use crate::error::within;
 use crate::graph::ops::{AvgPool, Conv, Identity, Linear, Relu, Sum, Zero};
 use crate::graph::{Graph, NodeId};
 use crate::{Error, Result};
@@ -42,12 +43,8 @@ impl Default for Nb201 {
 
 impl Nb201 {
     fn check(&self, task: &Task) -> Result<()> {
-        if !(1..=4096).contains(&self.channels) {
-            return Err(Error::invalid("space.channels", self.channels, "1…4096"));
-        }
-        if !(1..=64).contains(&self.cells) {
-            return Err(Error::invalid("space.cells", self.cells, "1…64"));
-        }
+        within("space.channels", self.channels, 1, 4096)?;
+        within("space.cells", self.cells, 1, 64)?;
         if let Some(classes) = self.classes.filter(|&classes| classes != task.classes.len()) {
             return Err(Error::invalid("space.classes", classes, format!("{}, as the data has", task.classes.len())));
         }
