@@ -4,14 +4,12 @@
     python3 benches/ranking.py --data CIFAR10 --truth CSV --list FILE [--seeds 3] [--epochs 3] [--images 1000]
 
 Trains one small NAS-Bench-201 supernet (8 channels, 1 cell per stage) per seed and kind of kernels with the program, ranks
-the architectures of the list with each, and prints Kendall's tau-b against the truth: mean and 95 % interval over the
-seeds (Student's t), and of the difference, seed by seed. CIFAR10 is the folder of the binary format; the CSV has a column
-`arch` and the true accuracies (`cifar10_test`, unless --column names another).
+the architectures of the list with each, and prints what `supernaut rank` says of both: Kendall's tau-b and other figures
+against the truth, mean and 95 % interval over the seeds, and of the difference, seed by seed. CIFAR10 is the folder of the
+binary format; the CSV has a column `arch` and the true accuracies (`cifar10_test`, unless --column names another).
 """
 
 import argparse
-import math
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,8 +17,6 @@ from pathlib import Path
 
 PROGRAM = Path(__file__).resolve().parent.parent / "target" / "release" / "supernaut"
 KERNELS = ("own", "libtorch")
-# Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom.
-QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 RECIPE = """
 name = "ranking"
@@ -55,22 +51,14 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-def tau(arguments: argparse.Namespace, seed: int, kernels: str) -> float:
-    """Kendall's tau-b of one supernet."""
-    with tempfile.TemporaryDirectory() as folder:
-        recipe = Path(folder, "recipe.toml")
-        values = {"seed": seed, "kernels": kernels, **vars(arguments)}
-        recipe.write_text(RECIPE.format(**values))
-        run(PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder)
-        supernet = Path(folder, "supernet.safetensors")
-        truth = ["--truth", arguments.truth, "--list", arguments.list, "--column", arguments.column]
-        return float(run(PROGRAM, "rank", "--score", supernet, "--data", arguments.data, *truth).split()[0])
-
-
-def interval(values: list) -> str:
-    """Mean and half the width of its 95 % interval."""
-    half = QUANTILES[len(values) - 2] * statistics.stdev(values) / math.sqrt(len(values))
-    return f"{statistics.mean(values):+.3f} ± {half:.3f}"
+def supernet(arguments: argparse.Namespace, seed: int, kernels: str, folder: Path) -> Path:
+    """Trains one in a folder of its own."""
+    folder = folder / f"{kernels}-{seed}"
+    folder.mkdir()
+    recipe = folder / "recipe.toml"
+    recipe.write_text(RECIPE.format(seed=seed, kernels=kernels, **vars(arguments)))
+    run(PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder)
+    return folder / "supernet.safetensors"
 
 
 def main() -> None:
@@ -80,19 +68,18 @@ def main() -> None:
     parser.add_argument("--truth", required=True, help="CSV file with the true accuracies")
     parser.add_argument("--list", required=True, help="architectures to rank, one a line")
     parser.add_argument("--column", default="cifar10_test")
-    parser.add_argument("--seeds", type=int, default=3, choices=range(2, len(QUANTILES) + 2))
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--images", type=int, default=1000, help="validation images per architecture")
     parser.add_argument("--threads", type=int, default=0)
     arguments = parser.parse_args()
-    taus = {kernels: [] for kernels in KERNELS}
-    for seed in range(arguments.seeds):
-        for kernels in KERNELS:
-            taus[kernels].append(tau(arguments, seed, kernels))
-            print(f"seed {seed}, kernels {kernels}: tau {taus[kernels][-1]:.3f}", flush=True)
-    for kernels in KERNELS:
-        print(f"kernels {kernels}: {interval(taus[kernels])}")
-    print(f"difference: {interval([own - other for own, other in zip(*taus.values())])}")
+    truth = ["--truth", arguments.truth, "--list", arguments.list, "--column", arguments.column]
+    with tempfile.TemporaryDirectory() as folder:
+        of_kernels = {
+            kernels: [supernet(arguments, seed, kernels, Path(folder)) for seed in range(arguments.seeds)] for kernels in KERNELS
+        }
+        own, libtorch = (of_kernels[kernels] for kernels in KERNELS)
+        print(run(PROGRAM, "rank", "--score", *own, "--against", *libtorch, "--data", arguments.data, *truth))
 
 
 if __name__ == "__main__":

@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--truth", required=True, type=Path, help="CSV file with the true accuracies")
     parser.add_argument("--list", required=True, type=Path, help="architectures to rank, one a line")
     parser.add_argument("--out", required=True, type=Path, help="folder for everything")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, choices=range(1, len(QUANTILES) + 2))
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
     parser.add_argument("--summary", action="store_true", help="only print what is finished")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
