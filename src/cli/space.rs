@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::arch::{Arch, Cost, Gene, count};
+use crate::error::within;
 use crate::graph::{Graph, Plan};
 use crate::run::described::space_file;
 use crate::run::model::space_hash;
@@ -67,9 +68,7 @@ fn task(image: &str, classes: usize) -> Result<Task> {
         image.split('x').map_while(|size| size.parse().ok()).filter(|size| (1..=65_536).contains(size)).collect();
     let shape = <[i64; 3]>::try_from(sizes).ok().filter(|shape| shape.map(|size| size.to_string()).join("x") == image);
     let image = shape.ok_or_else(|| Error::invalid("--image", image, "three sizes as in 3x32x32"))?;
-    if !(1..=1_000_000).contains(&classes) {
-        return Err(Error::invalid("--classes", classes, "1…1000000"));
-    }
+    within("--classes", classes, 1, 1_000_000)?;
     let per_channel = image[0] as usize;
     let classes = (0..classes).map(|class| class.to_string()).collect();
     Ok(Task { image, classes, mean: vec![0.5; per_channel], deviation: vec![0.25; per_channel] })

@@ -24,6 +24,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::{Loss, Scope, Step, Wants};
 use crate::arch::stream::stream;
+use crate::error::within;
 use crate::graph::Network;
 use crate::state::State;
 use crate::{Error, Result};
@@ -77,16 +78,12 @@ impl CrossPath {
 
     fn check(&self) -> Result<()> {
         let field = |name: &str| format!("loss.cross_path.{name}");
-        if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(Error::invalid(field("momentum"), self.momentum, "0…1"));
-        }
+        within(&field("momentum"), self.momentum, 0.0, 1.0)?;
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(Error::invalid(field("temperature"), self.temperature, "above 0"));
         }
         for (name, value) in [("negatives", self.negatives), ("hidden", self.hidden), ("width", self.width)] {
-            if !(1..=1 << 20).contains(&value) {
-                return Err(Error::invalid(field(name), value, "1…1048576"));
-            }
+            within(&field(name), value, 1, 1 << 20)?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use tch::Tensor;
 
 use super::{Batch, Loss, Scope, Step, Wants};
 use crate::arch::{Arch, stream::stream};
+use crate::error::at_least;
 use crate::rank::Truth;
 use crate::state::State;
 use crate::{Error, Result};
@@ -79,9 +80,7 @@ impl Landmark {
         if !self.weight.is_finite() || self.weight < 0.0 {
             return Err(Error::invalid("loss.landmark.weight", self.weight, "at least 0"));
         }
-        if self.pairs == 0 {
-            return Err(Error::invalid("loss.landmark.pairs", 0, "at least 1"));
-        }
+        at_least("loss.landmark.pairs", self.pairs as f64, 1.0)?;
         let archs = archs.into_iter().filter(|arch| scope.region.contains(arch)).collect();
         let (steps_per_epoch, epochs) = (scope.steps_per_epoch, scope.epochs);
         Ok(Box::new(Ranked { config: self.clone(), texts, archs, steps_per_epoch, epochs }))

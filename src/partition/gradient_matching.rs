@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Ground, Partition, Parts, Probe};
 use crate::arch::Gene;
+use crate::error::at_least;
 use crate::{Error, Result};
 
 /// Keeps the cosine of vanishing gradients finite.
@@ -174,28 +175,22 @@ impl GradientMatching {
         }
     }
 
-    fn best(&self, scores: Vec<Score>) -> (Score, Vec<Score>) {
+    fn best(&self, scores: Vec<Score>) -> Score {
         let value = |score: &Score| match self.gene {
             Rule::Between => -score.between(),
             Rule::Within => score.cut.within,
         };
-        let at = (0..scores.len()).min_by(|&a, &b| value(&scores[a]).total_cmp(&value(&scores[b]))).expect("some candidate");
-        let mut others = scores;
-        (others.remove(at), others)
+        scores.into_iter().min_by(|a, b| value(a).total_cmp(&value(b))).expect("some candidate")
     }
 }
 
 impl Partition for GradientMatching {
     fn fixes(&self, genes: &[Gene]) -> Result<Vec<usize>> {
         let invalid = |field: &str, found: String, wanted: &str| Err(Error::invalid(format!("split.by.{field}"), found, wanted));
-        if self.ways < 2 {
-            return invalid("ways", self.ways.to_string(), "at least 2");
-        }
-        if self.smallest < 1 {
-            return invalid("smallest", "0".into(), "at least 1");
-        }
-        if self.samples < 1 {
-            return invalid("samples", "0".into(), "at least 1");
+        let counts =
+            [("ways", self.ways as f64, 2.0), ("smallest", self.smallest as f64, 1.0), ("samples", self.samples as f64, 1.0)];
+        for (name, value, least) in counts {
+            at_least(&format!("split.by.{name}"), value, least)?;
         }
         if let Some(most) = genes.iter().map(|gene| gene.options.len()).find(|&count| self.fits(count) && count > MOST) {
             return invalid("kind", format!("\"gradient_matching\" with a gene of {most} options"), "12 options at most");
@@ -226,7 +221,7 @@ impl Partition for GradientMatching {
         let scores = candidates.iter().map(score).collect::<Result<Vec<_>>>()?;
         let named: Map<String, Value> =
             scores.iter().map(|score| (genes[score.gene].name.clone(), report(score, genes))).collect();
-        let (best, _) = self.best(scores);
+        let best = self.best(scores);
         let regions = best.cut.groups.iter().map(|group| region.with(best.gene, group)).collect::<Result<_>>()?;
         Ok(Parts { regions, report: json!({ "gene": genes[best.gene].name, "genes": named }) })
     }

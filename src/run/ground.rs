@@ -8,15 +8,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use rand::RngExt;
-
 use super::evaluate::Evaluator;
 use super::job::Cancel;
 use super::model::Model;
 use super::project::{Project, Watch};
 use super::recipe::{BnPolicy, Recipe, RetrainConfig, SearchConfig, Start, TrainConfig};
 use crate::arch::stream::stream;
-use crate::arch::{Arch, Cost};
+use crate::arch::{Arch, Cost, Region};
 use crate::data::Dataset;
 use crate::graph::{Graph, Plan, device};
 use crate::space::{Norm, Task};
@@ -88,11 +86,10 @@ fn spread(graph: &Graph, counted: &Graph, count: usize, seed: u64) -> Result<Vec
 
 /// What so many random draws hold of different networks that read the image, with ln(params).
 fn candidates(graph: &Graph, counted: &Graph, draws: usize, seed: u64) -> Result<Vec<(f64, Arch)>> {
-    let mut rng = stream(seed, "ground", 0);
+    let (mut rng, region) = (stream(seed, "ground", 0), Region::whole(graph.genes()));
     let (mut drawn, mut keys, mut candidates) = (HashSet::new(), HashSet::new(), vec![]);
     for _ in 0..draws {
-        let options: Vec<usize> = graph.genes().iter().map(|gene| rng.random_range(0..gene.options.len())).collect();
-        let arch = Arch::new(graph.genes(), &options)?;
+        let arch = region.draw(&mut rng);
         if !drawn.insert(arch.clone()) {
             continue; // a key takes longer than a look
         }

@@ -329,7 +329,7 @@ impl Project {
 
     fn result(&self, search: Value, subnets: Vec<Value>) -> Value {
         let recipe = &*self.recipe;
-        let graph_hash = checkpoint::manifest(&self.folder.join("supernet.safetensors")).map(|manifest| manifest.graph_hash);
+        let graph_hash = checkpoint::manifest(&Named::root().path(&self.folder)).map(|manifest| manifest.graph_hash);
         json!({
             "format": 1,
             "name": recipe.name,

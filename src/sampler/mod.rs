@@ -133,6 +133,14 @@ impl Default for SamplerConfig {
     }
 }
 
+/// `exp(score / τ) / Σ exp(score / τ)`.
+fn softmax(scores: &[f64], temperature: f64) -> Vec<f64> {
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|score| ((score - most) / temperature).exp()).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.into_iter().map(|weight| weight / sum).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

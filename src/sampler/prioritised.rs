@@ -20,8 +20,9 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope, Trial};
+use super::{Ask, Sampler, Scope, Trial, softmax};
 use crate::arch::{Arch, Cost, Gene, Metric, stream::stream};
+use crate::error::at_least;
 use crate::state::State;
 use crate::{Error, Result};
 
@@ -122,9 +123,7 @@ impl Prioritised {
         }
         self.buckets.iter().try_for_each(Buckets::check)?;
         for (name, count) in [("size", self.size), ("draws", self.draws)] {
-            if count == 0 {
-                return Err(Error::invalid(format!("sampler.{name}"), 0, "at least 1"));
-            }
+            at_least(&format!("sampler.{name}"), count as f64, 1.0)?;
         }
         let shares = [("chance", self.chance), ("temperature", self.temperature), ("memory", [self.memory.max(1e-9); 2])];
         for (name, ends) in shares {
@@ -200,14 +199,6 @@ fn weighted(weights: impl Iterator<Item = f64> + Clone, rng: &mut impl Rng) -> u
         }
     }
     last
-}
-
-/// `exp(score / τ)`, relative to the greatest.
-fn softmax(scores: &[f64], temperature: f64) -> Vec<f64> {
-    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = scores.iter().map(|score| ((score - most) / temperature).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
 }
 
 /// The best subnets of a bucket so far, with their scores.

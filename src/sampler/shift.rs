@@ -20,8 +20,9 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Ask, Sampler, Scope, Trial};
+use super::{Ask, Sampler, Scope, Trial, softmax};
 use crate::arch::{Arch, Cost, Metric, stream::stream};
+use crate::error::at_least;
 use crate::state::State;
 use crate::{Error, Result};
 
@@ -93,9 +94,7 @@ impl Shift {
         for (name, value, least) in
             [("bins", self.bins as f64, 2.0), ("every", self.every as f64, 1.0), ("hidden", self.hidden as f64, 1.0)]
         {
-            if value < least {
-                return Err(Error::invalid(format!("sampler.{name}"), value, format!("at least {least}")));
-            }
+            at_least(&format!("sampler.{name}"), value, least)?;
         }
         for (name, value) in [("rate", self.rate), ("temperature", self.temperature), ("cost_weight", self.cost_weight)] {
             if !(value > 0.0 && value.is_finite()) {
@@ -153,10 +152,7 @@ struct Bin {
 
 /// `softmax(B)`.
 fn probabilities(bins: &[Bin]) -> Vec<f64> {
-    let most = bins.iter().map(|bin| bin.logit).fold(f64::NEG_INFINITY, f64::max);
-    let weights: Vec<f64> = bins.iter().map(|bin| (bin.logit - most).exp()).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|weight| weight / sum).collect()
+    softmax(&bins.iter().map(|bin| bin.logit).collect::<Vec<_>>(), 1.0)
 }
 
 /// Moves probability to the bins with the greater signals: up the slope `p_b (s_b − Σ p s)` of the expected signal.
