@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::{Error, Result};
 
 /// Writes `bytes` beside `path`, flushes them to the disk and renames. Until then, and on any error, what stood under
@@ -19,6 +21,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&beside); // the first error is the one to tell
     }
     renamed.map_err(Error::io(path))
+}
+
+/// The same of plain data as JSON that a person can read.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).expect("plain data") + "\n";
+    write_whole(path, text.as_bytes())
 }
 
 fn beside(path: &Path) -> PathBuf {

@@ -280,7 +280,7 @@ fn search(args: SearchArgs) -> Result<()> {
     let forest = forest::load(supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?;
     let Searched { result, found, .. } = project.search(forest, &mut Progress::default())?;
     let path = args.out.join("search.json");
-    files::write_whole(&path, (serde_json::to_string_pretty(&result).expect("plain data") + "\n").as_bytes())?;
+    files::write_json(&path, &result)?;
     for (_, Evaluation { arch, params, macs, accuracy, latency_ms, .. }) in found {
         let latency = latency_ms.map_or(String::new(), |latency| format!(", {:.3} ms", latency.median));
         println!(

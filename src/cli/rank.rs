@@ -99,8 +99,7 @@ pub fn rank(args: RankArgs) -> Result<()> {
     let [score, against] = [&args.score, &args.against].map(|names| judge.all(names, &list, costs.as_deref()));
     let ranking = Ranking::new(format!("{column} in {}", truth.path().display()), entries, score?, against?, questions)?;
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&ranking.json()).expect("plain data") + "\n";
-        files::write_whole(path, text.as_bytes())?;
+        files::write_json(path, &ranking.json())?;
     }
     if let Some(path) = &args.report {
         write_ranking(&ranking, path)?;
@@ -229,9 +228,7 @@ impl<'a> Judge<'a> {
             let task = Task::of(self.load(&recipe)?)?;
             return costs(&recipe.space, &task, list).map(Some);
         }
-        let classes = (0..10).map(|class| class.to_string()).collect();
-        let task = Task { image: [3, 32, 32], classes, mean: vec![0.5; 3], deviation: vec![0.25; 3] };
-        let costs = costs(&SpaceConfig::Nb201(Nb201::default()), &task, list);
+        let costs = costs(&SpaceConfig::Nb201(Nb201::default()), &Task::stand_in([3, 32, 32], 10), list);
         if self.names().any(|name| metric(name).is_some()) { costs.map(Some) } else { Ok(costs.ok()) }
     }
 

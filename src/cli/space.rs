@@ -69,7 +69,5 @@ fn task(image: &str, classes: usize) -> Result<Task> {
     let shape = <[i64; 3]>::try_from(sizes).ok().filter(|shape| shape.map(|size| size.to_string()).join("x") == image);
     let image = shape.ok_or_else(|| Error::invalid("--image", image, "three sizes as in 3x32x32"))?;
     within("--classes", classes, 1, 1_000_000)?;
-    let per_channel = image[0] as usize;
-    let classes = (0..classes).map(|class| class.to_string()).collect();
-    Ok(Task { image, classes, mean: vec![0.5; per_channel], deviation: vec![0.25; per_channel] })
+    Ok(Task::stand_in(image, classes))
 }

@@ -180,8 +180,7 @@ impl Tree {
 
     /// Writes it.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).expect("a tree is plain data") + "\n";
-        files::write_whole(path, text.as_bytes())
+        files::write_json(path, self)
     }
 
     /// What became of the supernet called `name`, if it was split.

@@ -114,7 +114,7 @@ impl Project {
             subnets.push(self.export(&name, &model, &evaluation, watch)?);
         }
         let result = self.result(search, subnets);
-        files::write_whole(&self.folder.join("result.json"), pretty(&result).as_bytes())?;
+        files::write_json(&self.folder.join("result.json"), &result)?;
         report::write(&self.folder)?;
         Ok(result)
     }
@@ -393,7 +393,7 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
         "data_hash": data_hash,
     });
     let Ok(bytes) = std::fs::read(&path) else {
-        return files::write_whole(&path, pretty(&mine).as_bytes());
+        return files::write_json(&path, &mine);
     };
     let theirs: Value =
         serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
@@ -410,10 +410,6 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn pretty(value: &Value) -> String {
-    serde_json::to_string_pretty(value).expect("plain data") + "\n"
 }
 
 /// Adds up the seconds of a phase over all the processes that worked on it.
@@ -433,7 +429,7 @@ impl Clock {
         (self.since, self.total) = (Instant::now(), self.total + passed);
         let before = seconds.get(self.phase).and_then(Value::as_f64).unwrap_or(0.0);
         seconds.insert(self.phase.into(), json!(before + passed));
-        files::write_whole(&folder.join("seconds.json"), pretty(&Value::Object(seconds.clone())).as_bytes())
+        files::write_json(&folder.join("seconds.json"), seconds)
     }
 }
 
