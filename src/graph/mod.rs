@@ -11,6 +11,7 @@ pub mod ops;
 mod plan;
 mod replay;
 mod run;
+mod side_by_side;
 
 use serde::Serialize;
 
@@ -20,7 +21,8 @@ pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};
 pub use plan::{Call, Plan, PlanStep, Term, Value};
 pub use replay::Replay;
-pub use run::{Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads};
+pub use run::{Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads, threads};
+pub use side_by_side::{side_by_side, workers};
 
 use crate::arch::{Arch, Cost, Gene, Region};
 use crate::{Error, Result};

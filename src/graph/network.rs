@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use rand::Rng;
 use sha2::{Digest, Sha256};
@@ -29,9 +30,9 @@ pub struct Slot {
 
 /// A graph with weights, and with running statistics where it tracks them.
 pub struct Network {
-    graph: Graph,
-    slots: Vec<Slot>,
-    of_node: HashMap<NodeId, Range<usize>>,
+    graph: Arc<Graph>,
+    slots: Arc<[Slot]>,
+    of_node: Arc<HashMap<NodeId, Range<usize>>>,
     flat: Tensor,
     leaves: Vec<Tensor>,
     buffers: HashMap<NodeId, Vec<(String, Tensor)>>,
@@ -76,6 +77,7 @@ impl Network {
         }
         let flat = Tensor::from_slice(&values).to_device(device);
         let leaves = slots.iter().map(|slot| view(&flat, slot).set_requires_grad(true)).collect();
+        let (graph, slots, of_node) = (Arc::new(graph), slots.into(), Arc::new(of_node));
         Self { graph, slots, of_node, flat, leaves, buffers: HashMap::new() }
     }
 

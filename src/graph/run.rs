@@ -144,3 +144,8 @@ pub fn set_threads(threads: usize) {
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get());
     tch::set_num_threads(if threads == 0 { cores } else { threads } as i32);
 }
+
+/// How many threads one operation uses.
+pub fn threads() -> usize {
+    tch::get_num_threads().max(1) as usize
+}

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use rand::seq::SliceRandom;
-use tch::Tensor;
 
 use super::forest::Forest;
 use super::images::DeviceImages;
@@ -12,7 +11,7 @@ use super::recipe::BnPolicy;
 use crate::Result;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Network, Plan, Precision, Replay, Run, Statistics};
+use crate::graph::{Compute, Network, Plan, Precision, Replay, Run, Statistics, side_by_side};
 
 /// Judges subnets on one set of images. Architectures of one supernet that compute the same graph are judged once.
 pub struct Evaluator {
@@ -86,14 +85,20 @@ pub fn calibrate(network: &Network, plan: &Plan, images: &DeviceImages, batch: u
 fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize, precision: Precision) -> f64 {
     let statistics = if network.tracks() { Statistics::Fixed } else { Statistics::Batch };
     let run = Run { statistics, precision };
-    let mut logits = Replay::new(network.device(), |pixels| plan.run(network, &run, pixels));
-    let mut correct: Option<Tensor> = None; // counted on the device, read once
-    for start in (0..images.len()).step_by(batch) {
-        let (pixels, labels) = images.slice(start, batch);
-        let hits = logits.call(&pixels).argmax(1, false).eq_tensor(&labels).sum(tch::Kind::Int64);
-        correct = Some(correct.map_or(hits.shallow_clone(), |so_far| so_far + &hits));
-    }
-    correct.map_or(0.0, |count| count.int64_value(&[]) as f64 / images.len() as f64)
+    let correct = |(network, images): (Network, DeviceImages), batches: &mut dyn Iterator<Item = usize>| {
+        tch::no_grad(|| {
+            let mut logits = Replay::new(network.device(), |pixels| plan.run(&network, &run, pixels));
+            let hits = batches.map(|index| {
+                let (pixels, labels) = images.slice(index * batch, batch);
+                logits.call(&pixels).argmax(1, false).eq_tensor(&labels).sum(tch::Kind::Int64)
+            });
+            let hits = hits.reduce(|sum, hits| sum + hits); // added up on the device, read once
+            hits.map_or(0, |hits| hits.int64_value(&[]))
+        })
+    };
+    let own = || (network.shallow_clone(), images.all());
+    let correct = side_by_side(network.device(), images.len().div_ceil(batch), own, correct);
+    correct.iter().sum::<i64>() as f64 / images.len() as f64
 }
 
 /// The supernet's weights of `arch` as a network of its own, with statistics from training images: what is exported

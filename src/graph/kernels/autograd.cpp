@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <omp.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -551,6 +552,22 @@ char* supernaut_join(const JoinSettings* settings, Tensor** results) {
                 tensors.push_back(*settings->terms[at].shift);
             }
         hand_out(Join::apply(at::TensorList(tensors), settings), results);
+    });
+}
+
+/// Calls `work(context, 0…count)`, each on a thread of its own as far as there are threads. What libtorch does within is done by
+/// that thread alone.
+char* supernaut_on_threads(Index count, void (*work)(const void*, Index), const void* context) {
+    return caught([&] {
+        at::parallel_for(0, count, 1, [&](Index begin, Index end) {
+            // OpenMP doesn't split what lies within split work, but oneDNN would wait for as many threads as it is told.
+            // A thread that libtorch hasn't met yet sets the number at its first call, in libtorch and in what is compiled here
+            // each: so that is made before.
+            at::get_num_threads();
+            at::internal::lazy_init_num_threads();
+            omp_set_num_threads(1);  // of this thread, until it has done its share
+            for (Index at = begin; at < end; ++at) work(context, at);
+        });
     });
 }
 

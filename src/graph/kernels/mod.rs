@@ -184,6 +184,18 @@ pub(crate) fn sgd(
     });
 }
 
+/// Calls `work`, which must not panic, with 0…`count`, each on one of libtorch's threads as far as there are so many. What libtorch
+/// does within is done by that thread alone.
+pub(super) fn on_threads(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    extern "C" fn call(work: *const c_void, at: i64) {
+        // SAFETY: the reference below, which outlives the call that it is handed to.
+        let work = unsafe { &*work.cast::<&(dyn Fn(usize) + Sync)>() };
+        work(at as usize);
+    }
+    // SAFETY: `call` gets back what is handed over with it, shared between threads as `Sync` allows.
+    check(unsafe { supernaut_on_threads(count as i64, call, (&raw const work).cast()) });
+}
+
 /// See [`Process::reproducible`](super::Process).
 pub(super) fn set_reproducible(yes: bool) {
     // SAFETY: sets four flags of libtorch.
@@ -281,6 +293,7 @@ unsafe extern "C" {
         results: *mut *mut c_void,
     ) -> *mut c_char;
     fn supernaut_join(settings: *const RawSettings, results: *mut *mut c_void) -> *mut c_char;
+    fn supernaut_on_threads(count: i64, work: extern "C" fn(*const c_void, i64), context: *const c_void) -> *mut c_char;
     fn supernaut_reproducible(yes: bool);
     fn supernaut_sgd(
         weights: *const c_void,
