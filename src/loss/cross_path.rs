@@ -184,7 +184,7 @@ impl Crossing {
     fn both(&self, step: &Step, path: usize, student_sees: &Tensor, teacher_sees: &Tensor) -> [Tensor; 2] {
         let arch = &step.paths[path].arch;
         let q = self.answer(&self.neck, &step.features(arch, student_sees));
-        follow_path(&self.teacher, step.network, &step.slots_below(arch), self.config.momentum);
+        follow_path(&self.teacher, &step.network, &step.slots_below(arch), self.config.momentum);
         follow(self.neck_of_teacher.shallow_clone(), &self.neck, self.config.momentum);
         let k = tch::no_grad(|| self.answer(&self.neck_of_teacher, &step.features_of(&self.teacher, arch, teacher_sees)));
         [q, k]

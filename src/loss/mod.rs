@@ -63,6 +63,11 @@ pub trait Loss: Send {
         Ok(None)
     }
 
+    /// A copy for another thread, if what it asks of a path depends on that path alone: such paths may run side by side.
+    fn apart(&self) -> Option<Box<dyn Loss>> {
+        None
+    }
+
     /// What it asks beside that, once a step, after the paths had their turn.
     fn of_step(&mut self, _step: &Step) -> Result<Option<Tensor>> {
         Ok(None)

@@ -30,7 +30,7 @@ impl Probe {
 
 impl Loss for Probe {
     fn of_path(&mut self, step: &Step, path: &Path) -> Result<Option<Tensor>> {
-        let features = tch::no_grad(|| step.features_of(step.network, &path.arch, &step.batch.images));
+        let features = tch::no_grad(|| step.features_of(&step.network, &path.arch, &step.batch.images));
         Ok(Some(step.cross_entropy(&step.classify(&path.arch, &features), &step.batch.labels)))
     }
 }

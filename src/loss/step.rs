@@ -33,13 +33,13 @@ impl Path {
 }
 
 /// See the [module](self).
-pub struct Step<'a> {
+pub struct Step {
     /// Its number in the run, from 0.
     pub number: u64,
     /// Seed of the run.
     pub seed: u64,
     /// What is trained.
-    pub network: &'a Network,
+    pub network: Network,
     /// How it is computed.
     pub compute: Compute,
     /// Where the statistics of its norms come from.
@@ -62,7 +62,23 @@ pub struct Step<'a> {
     pub recalled: RefCell<BTreeMap<Arch, Tensor>>,
 }
 
-impl Step<'_> {
+impl Step {
+    /// The same step for another thread: nothing has run in it yet.
+    pub fn sibling(&self) -> Self {
+        let batch = |batch: &Batch| Batch { images: batch.images.shallow_clone(), labels: batch.labels.shallow_clone() };
+        Self {
+            network: self.network.shallow_clone(),
+            batch: batch(&self.batch),
+            views: self.views.iter().map(Tensor::shallow_clone).collect(),
+            validation: self.validation.as_ref().map(batch),
+            paths: self.paths.iter().map(|path| Path::new(path.arch.clone(), path.weight)).collect(),
+            largest: self.largest.clone(),
+            used: RefCell::default(),
+            recalled: RefCell::default(),
+            ..*self
+        }
+    }
+
     /// The logits of a path of the step on its batch, `[batch, classes]`, run when they are first asked for.
     pub fn logits<'p>(&self, path: &'p Path) -> &'p Tensor {
         path.logits.get_or_init(|| self.forward(&path.arch, &self.batch.images))
@@ -72,7 +88,7 @@ impl Step<'_> {
     pub fn forward(&self, arch: &Arch, images: &Tensor) -> Tensor {
         let plan = Plan::with(self.network.graph(), arch, self.compute.kernels);
         self.used.borrow_mut().extend(self.network.slots_of(&plan));
-        plan.run(self.network, &Run { statistics: self.statistics, precision: self.compute.precision }, images)
+        plan.run(&self.network, &Run { statistics: self.statistics, precision: self.compute.precision }, images)
     }
 
     /// The logits of any architecture on the batch without gradients; free if it is a path of the step that has run.
@@ -89,7 +105,7 @@ impl Step<'_> {
     /// [have](super::Scope::features) features.
     pub fn features(&self, arch: &Arch, images: &Tensor) -> Tensor {
         self.used.borrow_mut().extend(self.slots_below(arch));
-        self.features_of(self.network, arch, images)
+        self.features_of(&self.network, arch, images)
     }
 
     /// The same of another network of the same graph, whose gradients aren't wanted.

@@ -42,4 +42,8 @@ impl Loss for Task {
         let asked = self.of == Of::All || path.arch == step.largest;
         Ok(asked.then(|| step.cross_entropy(step.logits(path), &step.batch.labels)))
     }
+
+    fn apart(&self) -> Option<Box<dyn Loss>> {
+        Some(Box::new(self.clone()))
+    }
 }

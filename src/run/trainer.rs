@@ -1,6 +1,7 @@
 //! The training loop: one for supernets and for networks that stand alone, whatever the method.
 
 use std::cell::RefCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
 use crate::arch::stream::stream;
 use crate::arch::{Arch, Region};
-use crate::graph::{Compute, Device, Graph, Network, Plan, Statistics};
+use crate::graph::{Compute, Device, Graph, Network, Plan, Statistics, side_by_side, threads, workers};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -256,7 +257,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Forward and backward for each path in turn, then for the step as a whole.
+    /// Forward and backward for each path, then for the step as a whole.
     fn learn(&mut self, paths: &[Arch], weights: &[f64]) -> Result<Learnt> {
         let (losses, network) = (&mut self.losses, &self.model.network);
         let validation = losses.iter().any(|loss| loss.wants().validation);
@@ -269,7 +270,7 @@ impl Trainer {
         let step = Step {
             number: self.step,
             seed: self.seed,
-            network,
+            network: network.shallow_clone(),
             compute: self.compute,
             statistics,
             label_smoothing: self.config.label_smoothing,
@@ -282,13 +283,19 @@ impl Trainer {
             recalled: RefCell::default(),
         };
         let mut gradients = BTreeMap::new();
-        let mut of_paths = vec![];
-        for path in &step.paths {
-            let terms = losses.iter_mut().map(|loss| loss.of_path(&step, path)).collect::<Result<Vec<_>>>()?;
-            of_paths.extend(backward(&step, terms, path.weight, &own, &mut gradients));
+        let mut of_paths: Vec<Tensor> = vec![];
+        if !self.sampler.listens() && workers(step.paths.len(), threads(), network.device()) > 1 && apart(losses).is_some() {
+            for asked in of_paths_apart(&step, || apart(losses).expect("just seen"))? {
+                of_paths.extend(asked.map(|asked| asked.add_to(&mut gradients)));
+            }
+        } else {
+            for path in &step.paths {
+                let asked = of_path(&step, losses, path, &own)?;
+                of_paths.extend(asked.map(|asked| asked.add_to(&mut gradients)));
+            }
         }
         let terms = losses.iter_mut().map(|loss| loss.of_step(&step)).collect::<Result<Vec<_>>>()?;
-        let of_step = backward(&step, terms, 1.0, &own, &mut gradients);
+        let of_step = asked(&step, terms, 1.0, &own).map(|asked| asked.add_to(&mut gradients));
         let of_paths = (!of_paths.is_empty()).then(|| Tensor::stack(&of_paths, 0).mean(None));
         let loss = of_paths.into_iter().chain(of_step).reduce(|sum, loss| sum + loss);
         let loss = loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, network.device())));
@@ -347,18 +354,56 @@ struct Learnt {
     trials: Vec<Trial>,
 }
 
-/// Adds the gradients of `weight` times the sum of the terms to `gradients`; gives the sum.
-fn backward(
-    step: &Step,
-    terms: Vec<Option<Tensor>>,
-    weight: f64,
-    own: &[Tensor],
-    gradients: &mut BTreeMap<usize, Tensor>,
-) -> Option<Tensor> {
+/// What was asked, and where it pulls.
+struct Asked {
+    loss: Tensor,
+    /// Weights, and the gradient of each.
+    gradients: Vec<(usize, Tensor)>,
+}
+
+impl Asked {
+    /// Adds the gradients to what else was asked; gives the loss.
+    fn add_to(self, gradients: &mut BTreeMap<usize, Tensor>) -> Tensor {
+        self.gradients.into_iter().for_each(|(slot, gradient)| add(gradients, slot, gradient));
+        self.loss
+    }
+}
+
+/// The sum of the terms, and the gradients of `weight` times it.
+fn asked(step: &Step, terms: Vec<Option<Tensor>>, weight: f64, own: &[Tensor]) -> Option<Asked> {
     let loss = terms.into_iter().flatten().reduce(|sum, term| sum + term)?;
-    let (slots, of_loss) = step.backward(&(&loss * weight), own);
-    slots.into_iter().zip(of_loss).for_each(|(slot, gradient)| add(gradients, slot, gradient));
-    Some(loss.detach())
+    let (slots, gradients) = step.backward(&(&loss * weight), own);
+    Some(Asked { loss: loss.detach(), gradients: slots.into_iter().zip(gradients).collect() })
+}
+
+/// What all terms ask of one path.
+fn of_path(step: &Step, losses: &mut [Box<dyn Loss>], path: &loss::Path, own: &[Tensor]) -> Result<Option<Asked>> {
+    let terms = losses.iter_mut().map(|loss| loss.of_path(step, path)).collect::<Result<Vec<_>>>()?;
+    Ok(asked(step, terms, path.weight, own))
+}
+
+/// The terms for another thread, if none asks for more than a path.
+fn apart(losses: &[Box<dyn Loss>]) -> Option<Vec<Box<dyn Loss>>> {
+    losses.iter().map(|loss| loss.apart()).collect()
+}
+
+/// What `terms`, copies of which work by themselves, ask of every path of the step, in the order of the paths. The paths run
+/// side by side where there are enough for all threads.
+fn of_paths_apart(step: &Step, terms: impl Fn() -> Vec<Box<dyn Loss>>) -> Result<Vec<Option<Asked>>> {
+    let cost = |path: &loss::Path| step.network.graph().cost(&path.arch).macs;
+    let mut longest_first: Vec<usize> = (0..step.paths.len()).collect();
+    longest_first.sort_by_key(|&at| Reverse(cost(&step.paths[at])));
+    let work = |(step, mut terms): (Step, Vec<Box<dyn Loss>>), turns: &mut dyn Iterator<Item = usize>| {
+        let path = |turn: usize| {
+            let at = longest_first[turn];
+            Ok((at, of_path(&step, &mut terms, &step.paths[at], &[])?))
+        };
+        turns.map(path).collect::<Result<Vec<_>>>()
+    };
+    let own = || (step.sibling(), terms());
+    let asked = side_by_side(step.network.device(), step.paths.len(), own, work).into_iter().collect::<Result<Vec<_>>>()?;
+    let by_path: BTreeMap<usize, Option<Asked>> = asked.into_iter().flatten().collect();
+    Ok(by_path.into_values().collect())
 }
 
 /// Adds the gradient of one weight to what other paths gave. Not in place: autograd may have made it of shared memory.

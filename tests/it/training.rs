@@ -7,16 +7,18 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use supernaut::Error;
 use supernaut::arch::{Arch, Region, stream::stream};
-use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics};
+use supernaut::graph::{Device, Network, Plan, Precision, Run, Statistics, set_threads};
 use supernaut::run::checkpoint;
+use supernaut::run::evaluate::Evaluator;
+use supernaut::run::forest::Forest;
 use supernaut::run::images::{Lessons, RunData};
 use supernaut::run::job::{Event, Job};
 use supernaut::run::model::{ComplexityRange, Model};
-use supernaut::run::recipe::{Recipe, TrainConfig};
+use supernaut::run::recipe::{BnPolicy, Recipe, TrainConfig};
 use supernaut::run::trainer::Trainer;
 use supernaut::sampler::{Ask, Fair, Sampler, SamplerConfig};
 use supernaut::schedule::{Complexity, ComplexityAware};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::common::dataset;
 
@@ -214,6 +216,51 @@ fn check_sum(schedule: &str, rate: f64, weight: impl Fn(&Complexity) -> f64) {
     let moved = (before - network.flat()) / rate;
     let (gap, size) = ((&moved - &sum).abs().max().double_value(&[]), sum.abs().max().double_value(&[]));
     assert!(gap < 1e-4 * size, "{schedule}: off by {gap} of {size}");
+}
+
+#[test]
+fn paths_side_by_side_learn_what_they_learn_in_turn() {
+    let train = "epochs = 1, batch = 8, rate = 0.05, sampler = { kind = \"fair\" }";
+    let text = RECIPE.replace("epochs = 2, batch = 8, rate = 0.05", train).replace("channels = 2", "channels = 8");
+    let recipe = Arc::new(Recipe::from_toml(&text).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let [turns, side, again] = [1, 2, 2].map(|threads| {
+        set_threads(threads);
+        let mut trainer = supernet_trainer(&recipe, data(&recipe));
+        (0..4).for_each(|_| _ = trainer.advance().unwrap());
+        (trainer.model().network.flat().copy(), finish(trainer, &folder.path().join("whole")))
+    });
+    let gap = (&turns.0 - &side.0).abs().max().double_value(&[]);
+    assert!(gap < 1e-6, "{gap}");
+    assert!(side.1 == again.1, "the same threads give the same bytes");
+}
+
+#[test]
+fn batches_side_by_side_count_what_batches_in_turn_count() {
+    let recipe = recipe(|recipe| recipe.train.epochs = 4);
+    let mut trainer = supernet_trainer(&recipe, data(&recipe));
+    while trainer.advance().unwrap().is_some() {}
+    let (model, images) = (trainer.into_model(), data(&recipe).train);
+    let forest = Forest::from(model.shallow_clone());
+    let compute = recipe.compute(Device::Cpu).unwrap();
+    for options in [[3, 0, 0, 3, 2, 1], [2, 4, 1, 3, 3, 0], [4, 4, 4, 4, 4, 4]] {
+        let arch = Arch::new(model.graph().genes(), &options).unwrap();
+        // Eleven batches of six, the last one short; none is left out or counted twice.
+        let plan = Plan::with(model.graph(), &arch, compute.kernels);
+        let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+        let hits = |start| {
+            let (pixels, labels) = images.slice(start, 6);
+            plan.run(&model.network, &run, &pixels).argmax(1, false).eq_tensor(&labels).sum(Kind::Int64).int64_value(&[])
+        };
+        let wanted = (0..64).step_by(6).map(hits).sum::<i64>() as f64 / 64.0;
+        let accuracy = |threads, bn: &BnPolicy| {
+            set_threads(threads);
+            Evaluator::new(images.all(), &images, bn, 6, compute, 1).accuracy(&forest, &arch).unwrap()
+        };
+        assert_eq!([1, 2, 3].map(|threads| accuracy(threads, &BnPolicy::Batch {})), [wanted; 3]);
+        let [one, two] = [1, 2].map(|threads| accuracy(threads, &BnPolicy::Recalibrate { images: 24 }));
+        assert_eq!(one, two);
+    }
 }
 
 #[test]
