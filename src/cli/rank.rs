@@ -1,5 +1,6 @@
 //! `supernaut rank`: how well does a score order architectures?
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::ranking::print_ranking;
 use super::{Place, Progress, cancel_on_signals};
 use crate::arch::{Arch, Cost, Metric};
 use crate::data::{Dataset, Source as DataSource};
-use crate::graph::device;
+use crate::graph::{Plan, device};
 use crate::rank::{Entry, List, Questions, Ranking, Scores, Source, Truth};
 use crate::run::checkpoint::Manifest;
 use crate::run::images::RunData;
@@ -87,7 +88,7 @@ pub fn rank(args: RankArgs) -> Result<()> {
         (None, None) => unreachable!("one of the two is required"),
     };
     let truth = Truth::read(path)?;
-    let list = args.list.as_ref().map_or_else(|| Ok(truth.list()), List::read)?;
+    let list = judge.untaught(args.list.as_ref().map_or_else(|| Ok(truth.list()), List::read)?)?;
     let truths = truth.column(column, &list)?;
     if let [] | [_] = truths[..] {
         let found = format!("found {} architectures, wanted at least 2: one alone has no rank", truths.len());
@@ -99,12 +100,14 @@ pub fn rank(args: RankArgs) -> Result<()> {
     let [score, against] = [&args.score, &args.against].map(|names| judge.all(names, &list, costs.as_deref()));
     let ranking = Ranking::new(format!("{column} in {}", truth.path().display()), entries, score?, against?, questions)?;
     if let Some(path) = &args.json {
-        files::write_json(path, &ranking.json())?;
+        let mut json = ranking.json();
+        json["left_out"] = list.left_out().into();
+        files::write_json(path, &json)?;
     }
     if let Some(path) = &args.report {
         write_ranking(&ranking, path)?;
     }
-    print_ranking(&ranking, list.path());
+    print_ranking(&ranking, &list);
     Ok(())
 }
 
@@ -215,6 +218,24 @@ impl<'a> Judge<'a> {
         self.load(&recipe)?;
         let (_, data) = self.data.as_ref().expect("just loaded");
         ground::train(&recipe, data, &folder, count, seed, cancel, &mut self.progress)
+    }
+
+    /// `list` without the architectures whose true order any of the supernets was taught, and without their equals.
+    fn untaught(&self, list: List) -> Result<List> {
+        let mut keep = vec![true; list.archs().len()];
+        for path in self.names().map(Path::new).filter(|name| is_checkpoint(name)) {
+            let Manifest { space, task, recipe, .. } = first(path)?;
+            let taught = recipe.train.taught()?;
+            if taught.is_empty() {
+                continue;
+            }
+            let graph = space.graph(&task, Norm::Shared)?;
+            let key = |arch: &Arch| Plan::live(&graph, arch).key();
+            let taught = taught.iter().map(|text| Ok(key(&space.parse(text)?))).collect::<Result<HashSet<_>>>()?;
+            let archs = parsed(&space, &list)?;
+            keep.iter_mut().zip(&archs).for_each(|(keep, arch)| *keep &= !taught.contains(&key(arch)));
+        }
+        Ok(list.keeping(&keep))
     }
 
     /// What the architectures cost in the space of the first checkpoint, else of the recipe, else in the benchmark's own

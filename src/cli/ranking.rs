@@ -1,13 +1,14 @@
 //! A ranking as tables in a terminal.
 
-use std::path::Path;
-
-use crate::rank::{Figure, Group, Judged, OverSeeds, Ranking, Scores, Source};
+use crate::rank::{Figure, Group, Judged, List, OverSeeds, Ranking, Scores, Source};
 
 /// Prints every figure of every run, the means, and the differences.
-pub fn print_ranking(ranking: &Ranking, list: &Path) {
+pub fn print_ranking(ranking: &Ranking, list: &List) {
     let count = ranking.entries.len();
-    println!("{count} architectures of {}, truth: {}", list.display(), ranking.truth);
+    println!("{count} architectures of {}, truth: {}", list.path().display(), ranking.truth);
+    if !list.left_out().is_empty() {
+        println!("{} left out: landmarks, whose order a supernet was taught, and their equals", list.left_out().len());
+    }
     println!("[…] holds 95 % over architectures (bootstrap), (…) 95 % over seeds (Student's t)");
     ranking.groups.iter().for_each(|group| print_group(group, count));
     if let Some(difference) = &ranking.difference {

@@ -92,7 +92,7 @@ impl Landmark {
     }
 
     /// The landmarks from the worst to the best.
-    fn texts(&self) -> Result<Vec<String>> {
+    pub(super) fn texts(&self) -> Result<Vec<String>> {
         let (path, column) = match (&self.file, &self.score) {
             (None, None) => return Ok(self.archs.clone()),
             (Some(path), Some(column)) if self.archs.is_empty() => (path, column),

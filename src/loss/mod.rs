@@ -125,3 +125,13 @@ losses! {
     /// To classify what paths see, without changing what they see.
     "probe" => probe::Probe,
 }
+
+impl LossConfig {
+    /// Architectures whose true order a supernet is taught: how well it orders these says nothing of the others.
+    pub fn taught(&self) -> Result<Vec<String>> {
+        match self {
+            Self::Landmark(landmark) => landmark.texts(),
+            _ => Ok(vec![]),
+        }
+    }
+}

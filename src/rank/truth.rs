@@ -110,7 +110,7 @@ impl Truth {
 
     /// All architectures of the table, as a list.
     pub fn list(&self) -> List {
-        List { path: self.path.clone(), archs: self.archs.clone(), lines: self.lines.clone() }
+        List { path: self.path.clone(), archs: self.archs.clone(), lines: self.lines.clone(), left_out: vec![] }
     }
 
     /// Where the table was read from.
@@ -188,6 +188,7 @@ pub struct List {
     path: PathBuf,
     archs: Vec<String>,
     lines: Vec<usize>, // [archs], counted from 1
+    left_out: Vec<String>,
 }
 
 impl List {
@@ -198,7 +199,7 @@ impl List {
     /// [`Error::Io`] where it can't be read, [`Error::Corrupt`] where it isn't text or names an architecture twice.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let (path, text) = (path.as_ref(), file::text(path.as_ref())?);
-        let mut list = Self { path: path.to_owned(), archs: vec![], lines: vec![] };
+        let mut list = Self { path: path.to_owned(), archs: vec![], lines: vec![], left_out: vec![] };
         let mut first: HashMap<&str, usize> = HashMap::new();
         let numbered = text.lines().map(str::trim).zip(1..);
         for (arch, line) in numbered.filter(|(arch, _)| !arch.is_empty() && !arch.starts_with('#')) {
@@ -220,6 +221,20 @@ impl List {
     /// Where they were read from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Without those for whose index `keep` is false.
+    pub fn keeping(mut self, keep: &[bool]) -> Self {
+        let kept = |at: &usize| keep[*at];
+        self.left_out.extend((0..keep.len()).filter(|at| !keep[*at]).map(|at| self.archs[at].clone()));
+        self.lines = (0..keep.len()).filter(kept).map(|at| self.lines[at]).collect();
+        self.archs = (0..keep.len()).filter(kept).map(|at| self.archs[at].clone()).collect();
+        self
+    }
+
+    /// What the file has and the list hasn't.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// An error about the architecture at `index`, with its line.

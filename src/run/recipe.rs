@@ -186,6 +186,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// See [`LossConfig::taught`].
+    pub fn taught(&self) -> Result<Vec<String>> {
+        Ok(self.loss.iter().map(LossConfig::taught).collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// The constants of the optimiser.
     pub fn sgd(&self) -> SgdConfig {
         let Self { momentum, nesterov, weight_decay, clip, grad_reset, .. } = *self;

@@ -616,6 +616,30 @@ fn a_ranking_remembers_what_it_judged() {
 }
 
 #[test]
+fn landmarks_are_left_out_of_a_ranking() {
+    let place = Place::new();
+    let archs = [
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+        "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+        "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|", // computes what the first does
+        "|avg_pool_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|skip_connect~2|",
+        "|skip_connect~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|",
+        "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|nor_conv_3x3~0|none~1|nor_conv_1x1~2|",
+    ];
+    let landmarks = format!("{{ kind = \"landmark\", on = \"train\", archs = [\"{}\", \"{}\"] }}", archs[0], archs[3]);
+    let loss = format!("batch = 16\nrate = 0.2\nloss = [{{ kind = \"task\" }}, {landmarks}]");
+    place.recipe("recipe.toml", &RECIPE.replace("epochs = 16", "epochs = 1").replace("batch = 16\nrate = 0.2", &loss));
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    let truth: String = archs.iter().enumerate().map(|(at, arch)| format!("{arch},{at}\n")).collect();
+    place.recipe("truth.csv", &format!("arch,truth\n{truth}"));
+    let rank = ["rank", "--truth", "truth.csv", "--column", "truth", "--data", "data", "--json", "all.json", "--score"];
+    let printed = place.works(&[&rank[..], &["out/supernet.safetensors"]].concat());
+    contains(&printed, &["3 architectures of truth.csv", "3 left out: landmarks"]);
+    assert_eq!(place.json("all.json")["left_out"], serde_json::json!([archs[0], archs[2], archs[3]]));
+    contains(&place.works(&[&rank[..], &["params"]].concat()), &["6 architectures of truth.csv"]);
+}
+
+#[test]
 fn a_space_without_a_table_gets_its_own_truth() {
     let place = Place::new();
     place.recipe("recipe.toml", &RECIPE.replace("start = \"supernet\"", "start = \"scratch\""));
