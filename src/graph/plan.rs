@@ -11,7 +11,7 @@ use tch::{Kind, Tensor};
 
 use super::kernels::{self, Form, Kernels, NormSettings, Summand};
 use super::ops::{self, BatchNorm, NodeTensors, Op};
-use super::{Graph, Network, Node, NodeId, Run, Shape};
+use super::{Graph, Network, Node, NodeId, Run, Shape, Statistics};
 use crate::arch::{Arch, Cost};
 use crate::hash::sha256;
 
@@ -327,6 +327,9 @@ impl PlanStep {
         };
         let joined = NodeTensors { weights: join(|part| &part.weights), buffers: join(|part| &part.buffers) };
         let output = op.forward(run, &joined, inputs);
+        if !matches!(run.statistics, Statistics::Update { .. }) {
+            return output; // others may be reading them
+        }
         for (kind, moved) in joined.buffers.iter().enumerate() {
             let mut start = 0;
             for part in &parts {

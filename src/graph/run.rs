@@ -51,6 +51,8 @@ pub struct Compute {
     pub precision: Precision,
     /// By whose kernels.
     pub kernels: Kernels,
+    /// Bytes that pieces of work may take together which run side by side.
+    pub together: u64,
 }
 
 /// The arguments of one forward pass.

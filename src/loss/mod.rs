@@ -63,7 +63,8 @@ pub trait Loss: Send {
         Ok(None)
     }
 
-    /// A copy for another thread, if what it asks of a path depends on that path alone: such paths may run side by side.
+    /// A copy for another thread, if it has no weights of its own and what it asks of a path depends on that path alone: such
+    /// paths may run side by side.
     fn apart(&self) -> Option<Box<dyn Loss>> {
         None
     }

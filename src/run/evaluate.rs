@@ -11,7 +11,7 @@ use super::recipe::BnPolicy;
 use crate::Result;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Compute, Network, Plan, Precision, Replay, Run, Statistics, side_by_side};
+use crate::graph::{Activations, Compute, Network, Pieces, Plan, Precision, Replay, Run, Statistics, side_by_side, threads};
 
 /// Judges subnets on one set of images. Architectures of one supernet that compute the same graph are judged once.
 pub struct Evaluator {
@@ -50,15 +50,18 @@ impl Evaluator {
             return Ok(known);
         }
         let images = self.images.first(count);
-        let Compute { precision, kernels } = self.compute;
+        let Compute { precision, kernels, together } = self.compute;
+        let bytes = self.batch as u64 * Activations::of(model.graph(), arch).evaluation(precision);
+        let batches = Pieces { count: count.div_ceil(self.batch), bytes };
+        let workers = batches.workers(threads(), model.network.device(), together);
         let plan = Plan::with(model.graph(), arch, kernels);
         let accuracy = tch::no_grad(|| match &self.calibration {
             Some(calibration) if !model.network.tracks() => {
                 let own = model.network.with_own_statistics(&plan);
                 calibrate(&own, &plan, calibration, self.batch, precision);
-                accuracy(&own, &plan, &images, self.batch, precision)
+                accuracy(&own, &plan, &images, [self.batch, workers], precision)
             }
-            _ => accuracy(&model.network, &plan, &images, self.batch, precision),
+            _ => accuracy(&model.network, &plan, &images, [self.batch, workers], precision),
         });
         self.known.insert(key, accuracy);
         Ok(accuracy)
@@ -82,7 +85,7 @@ pub fn calibrate(network: &Network, plan: &Plan, images: &DeviceImages, batch: u
     }
 }
 
-fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize, precision: Precision) -> f64 {
+fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, [batch, workers]: [usize; 2], precision: Precision) -> f64 {
     let statistics = if network.tracks() { Statistics::Fixed } else { Statistics::Batch };
     let run = Run { statistics, precision };
     let correct = |(network, images): (Network, DeviceImages), batches: &mut dyn Iterator<Item = usize>| {
@@ -97,7 +100,7 @@ fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, batch: usize,
         })
     };
     let own = || (network.shallow_clone(), images.all());
-    let correct = side_by_side(network.device(), images.len().div_ceil(batch), own, correct);
+    let correct = side_by_side(images.len().div_ceil(batch), workers, own, correct);
     correct.iter().sum::<i64>() as f64 / images.len() as f64
 }
 

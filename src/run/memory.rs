@@ -7,7 +7,7 @@
 use super::export;
 use super::recipe::Recipe;
 use crate::data::CACHE_ENDING;
-use crate::graph::{Activations, Device, Precision, threads, workers};
+use crate::graph::{Activations, Precision};
 use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
@@ -36,8 +36,6 @@ struct Bounds {
     groups: u64,
     /// Paths that a training step of the supernet keeps at once.
     passes: u64,
-    /// Threads that paths or batches may be run side by side on.
-    threads: usize,
     /// How many images there are to validate and to test on.
     counts: [usize; 2],
 }
@@ -62,7 +60,6 @@ impl Memory {
             ));
         }
         let graph = recipe.space.graph(task, Norm::Shared)?;
-        let (paths, threads) = (recipe.train.sampler.paths(graph.genes()), threads());
         let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
         let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
         Ok(Self(Some(Bounds {
@@ -72,8 +69,7 @@ impl Memory {
             activations: Activations::most(&graph),
             precision: recipe.precision,
             groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
-            passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1).max(side_by_side(paths, threads)),
-            threads,
+            passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1),
             counts,
         })))
     }
@@ -118,8 +114,7 @@ impl Bounds {
     }
 
     fn evaluation(&self, batch: usize) -> Need {
-        let batches = side_by_side(self.counts[0].div_ceil(batch), self.threads);
-        let images = batches * batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision);
+        let images = batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision);
         let bytes = self.before + VECTORS * self.weights + images.max(self.checkpoint());
         Need { bytes, work: format!("evaluation in batches of {batch}") }
     }
@@ -150,11 +145,6 @@ impl Bounds {
         let (found, wanted) = (self.limit / MEGABYTE, need.bytes.div_ceil(MEGABYTE));
         Err(Error::invalid("memory_limit", format!("{found} MB"), format!("at least {wanted} MB for {}", need.work)))
     }
-}
-
-/// How many of so many paths or batches are kept at once.
-fn side_by_side(pieces: usize, threads: usize) -> u64 {
-    workers(pieces, threads, Device::Cpu) as u64
 }
 
 /// Bytes of this process that are in memory; 0 where the system doesn't say. Pictures in a mapped file don't count: they are
@@ -193,7 +183,6 @@ mod tests {
             precision: Precision::Fp32,
             groups: 5,
             passes: 1,
-            threads: 1,
             counts: [1000, 40],
         }))
     }
@@ -226,9 +215,6 @@ mod tests {
         let bounds = |megabytes| Bounds { groups: 0, ..memory(megabytes).0.unwrap() };
         let small = |megabytes, wanted| Memory(Some(bounds(megabytes))).batch(wanted);
         assert_eq!([small(150, 256).unwrap(), small(138, 256).unwrap(), small(138, 250).unwrap()], [64, 32, 31]);
-        // Two batches of 128 at a time, or of 64: 1,000 images are enough for both threads.
-        let threads = [282, 204].map(|megabytes| Memory(Some(Bounds { threads: 2, ..memory(megabytes).0.unwrap() })));
-        assert_eq!(threads.map(|memory| memory.batch(256).unwrap()), [256, 64]);
         assert_eq!(small(136, 8).unwrap(), 8, "what is asked for is never raised");
         assert_eq!(Memory(None).batch(256).unwrap(), 256);
         let wanted = "memory_limit: found 132 MB, wanted at least 136 MB for evaluation in batches of 16";

@@ -22,6 +22,9 @@ use crate::search::StrategyConfig;
 use crate::space::SpaceConfig;
 use crate::{Error, Result};
 
+/// What batches or paths may take together that run side by side, in bytes.
+const TOGETHER: u64 = 2 << 30;
+
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -552,7 +555,9 @@ impl Recipe {
 
     /// How a network on `device` is trained and judged.
     pub fn compute(&self, device: Device) -> Result<Compute> {
-        Ok(Compute { precision: self.precision, kernels: Kernels::chosen(self.kernels, device)? })
+        // Whoever limits memory gets one batch or path at a time, so that the limit costs no more than time.
+        let together = self.memory_limit.map_or(TOGETHER, |_| 0);
+        Ok(Compute { precision: self.precision, kernels: Kernels::chosen(self.kernels, device)?, together })
     }
 
     /// SHA-256 of every value but the places of the data, which aren't part of what a run is a function of.

@@ -21,7 +21,7 @@ use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
 use crate::arch::stream::stream;
 use crate::arch::{Arch, Region};
-use crate::graph::{Compute, Device, Graph, Network, Plan, Statistics, side_by_side, threads, workers};
+use crate::graph::{Activations, Compute, Device, Graph, Network, Pieces, Plan, Statistics, side_by_side, threads};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -284,8 +284,9 @@ impl Trainer {
         };
         let mut gradients = BTreeMap::new();
         let mut of_paths: Vec<Tensor> = vec![];
-        if !self.sampler.listens() && workers(step.paths.len(), threads(), network.device()) > 1 && apart(losses).is_some() {
-            for asked in of_paths_apart(&step, || apart(losses).expect("just seen"))? {
+        let workers = if self.sampler.listens() || apart(losses).is_none() { 1 } else { workers(&step) };
+        if workers > 1 {
+            for asked in of_paths_apart(&step, losses, workers)? {
                 of_paths.extend(asked.map(|asked| asked.add_to(&mut gradients)));
             }
         } else {
@@ -387,21 +388,30 @@ fn apart(losses: &[Box<dyn Loss>]) -> Option<Vec<Box<dyn Loss>>> {
     losses.iter().map(|loss| loss.apart()).collect()
 }
 
-/// What `terms`, copies of which work by themselves, ask of every path of the step, in the order of the paths. The paths run
-/// side by side where there are enough for all threads.
-fn of_paths_apart(step: &Step, terms: impl Fn() -> Vec<Box<dyn Loss>>) -> Result<Vec<Option<Asked>>> {
+/// How many of its paths may run at a time.
+fn workers(step: &Step) -> usize {
+    if step.paths.len() < 2 {
+        return 1;
+    }
+    let Compute { precision, together, .. } = step.compute;
+    let bytes = Activations::of(step.network.graph(), &step.largest).training(precision) * step.batch.labels.size()[0] as u64;
+    Pieces { count: step.paths.len(), bytes }.workers(threads(), step.network.device(), together)
+}
+
+/// What `losses` ask of every path of the step, in the order of the paths, which run side by side.
+fn of_paths_apart(step: &Step, losses: &[Box<dyn Loss>], workers: usize) -> Result<Vec<Option<Asked>>> {
     let cost = |path: &loss::Path| step.network.graph().cost(&path.arch).macs;
     let mut longest_first: Vec<usize> = (0..step.paths.len()).collect();
     longest_first.sort_by_key(|&at| Reverse(cost(&step.paths[at])));
-    let work = |(step, mut terms): (Step, Vec<Box<dyn Loss>>), turns: &mut dyn Iterator<Item = usize>| {
+    let own = || (step.sibling(), apart(losses).expect("they are where paths run side by side"));
+    let work = |(step, mut losses): (Step, Vec<Box<dyn Loss>>), turns: &mut dyn Iterator<Item = usize>| {
         let path = |turn: usize| {
             let at = longest_first[turn];
-            Ok((at, of_path(&step, &mut terms, &step.paths[at], &[])?))
+            Ok((at, of_path(&step, &mut losses, &step.paths[at], &[])?))
         };
         turns.map(path).collect::<Result<Vec<_>>>()
     };
-    let own = || (step.sibling(), terms());
-    let asked = side_by_side(step.network.device(), step.paths.len(), own, work).into_iter().collect::<Result<Vec<_>>>()?;
+    let asked = side_by_side(step.paths.len(), workers, own, work).into_iter().collect::<Result<Vec<_>>>()?;
     let by_path: BTreeMap<usize, Option<Asked>> = asked.into_iter().flatten().collect();
     Ok(by_path.into_values().collect())
 }

@@ -5,7 +5,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, Scope};
-use crate::arch::{Arch, Gene, stream::stream};
+use crate::arch::{Arch, stream::stream};
 use crate::{Error, Result};
 
 /// See the [module](self).
@@ -22,11 +22,6 @@ impl Disjoint {
             return Err(Error::invalid("train.momentum_separation", found, wanted));
         }
         Ok(Box::new(self.clone()))
-    }
-
-    /// Two.
-    pub fn paths(&self, _: &[Gene]) -> usize {
-        2
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, Scope};
 use crate::Result;
-use crate::arch::{Arch, Gene, stream::stream};
+use crate::arch::{Arch, stream::stream};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,11 +21,6 @@ impl Fair {
     /// Itself: it has nothing to learn.
     pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(self.clone()))
-    }
-
-    /// As many as the widest gene has options.
-    pub fn paths(&self, genes: &[Gene]) -> usize {
-        genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1)
     }
 }
 
@@ -47,7 +42,7 @@ impl Sampler for Fair {
 mod tests {
     use super::super::Uniform;
     use super::*;
-    use crate::arch::Region;
+    use crate::arch::{Gene, Region};
 
     fn genes(widths: &[usize]) -> Vec<Gene> {
         let gene = |&width: &usize| Gene { name: String::new(), options: vec![String::new(); width] };

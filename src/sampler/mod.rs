@@ -108,11 +108,6 @@ macro_rules! samplers {
             pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
                 match self { $(Self::$kind(config) => config.build(scope)),+ }
             }
-
-            /// The most paths of one step.
-            pub fn paths(&self, genes: &[Gene]) -> usize {
-                match self { $(Self::$kind(config) => config.paths(genes)),+ }
-            }
         }
     };
 }
@@ -202,7 +197,6 @@ mod tests {
             for step in 0..100 {
                 let ask = toy.ask(None, step);
                 let paths = sampler.ask(&ask);
-                assert!(paths.len() <= config["sampler"].paths(&toy.genes), "{kind}: {paths:?}");
                 assert!(paths.iter().all(|path| toy.region.contains(path)), "{kind}: {paths:?}");
                 sampler.tell(&ask, &paths.iter().map(|path| Trial { arch: path.clone(), loss: 1.0 }).collect::<Vec<_>>());
             }

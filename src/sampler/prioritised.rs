@@ -116,11 +116,6 @@ impl Prioritised {
         Ok(Box::new(Pools { config, genes, cost, epochs, steps_per_epoch, seen, pools, asked }))
     }
 
-    /// One.
-    pub fn paths(&self, _: &[Gene]) -> usize {
-        1
-    }
-
     fn check(&self) -> Result<()> {
         if self.buckets.is_empty() {
             let wanted = "at least one of the form { metric = \"macs\", from = 1e7, to = 2e8, step = 1e7 }";

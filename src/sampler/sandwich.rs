@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, SamplerConfig, Scope, Trial};
 use crate::Result;
-use crate::arch::{Arch, Gene};
+use crate::arch::Arch;
 use crate::state::State;
 
 /// See the [module](self).
@@ -24,11 +24,6 @@ impl Sandwich {
     pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         let (largest, smallest) = (scope.largest.clone(), scope.smallest.clone());
         Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest, smallest }))
-    }
-
-    /// Those of the inner sampler and two.
-    pub fn paths(&self, genes: &[Gene]) -> usize {
-        self.inner.paths(genes) + 2
     }
 }
 

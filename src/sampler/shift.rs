@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{Ask, Sampler, Scope, Trial, softmax};
-use crate::arch::{Arch, Cost, Gene, Metric, stream::stream};
+use crate::arch::{Arch, Cost, Metric, stream::stream};
 use crate::error::at_least;
 use crate::state::State;
 use crate::{Error, Result};
@@ -85,11 +85,6 @@ impl Shift {
         let bins = (0..self.bins).map(|_| Bin::default()).collect();
         let warm_up = self.warm_up * (scope.steps / scope.epochs.max(1)).max(1);
         Ok(Box::new(Shifting { config: self.clone(), warm_up, generator, bins, moves: 0, asked: None }))
-    }
-
-    /// One.
-    pub fn paths(&self, _: &[Gene]) -> usize {
-        1
     }
 
     fn check(&self) -> Result<()> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, Scope};
 use crate::Result;
-use crate::arch::{Arch, Gene, stream::stream};
+use crate::arch::{Arch, stream::stream};
 
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,11 +15,6 @@ impl Uniform {
     /// Itself: it has nothing to learn.
     pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(self.clone()))
-    }
-
-    /// One.
-    pub fn paths(&self, _: &[Gene]) -> usize {
-        1
     }
 }
 
@@ -32,7 +27,7 @@ impl Sampler for Uniform {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::Region;
+    use crate::arch::{Gene, Region};
 
     #[test]
     fn every_option_is_drawn_equally_often() {

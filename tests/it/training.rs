@@ -218,26 +218,39 @@ fn check_sum(schedule: &str, rate: f64, weight: impl Fn(&Complexity) -> f64) {
     assert!(gap < 1e-4 * size, "{schedule}: off by {gap} of {size}");
 }
 
+/// Ways to compute: by our kernels and by libtorch's, which oneDNN spreads over threads of its own accord.
+const COMPUTED: [&str; 3] = ["kernels = \"own\"", "kernels = \"libtorch\"", "precision = \"bf16\""];
+
 #[test]
 fn paths_side_by_side_learn_what_they_learn_in_turn() {
     let train = "epochs = 1, batch = 8, rate = 0.05, sampler = { kind = \"fair\" }";
     let text = RECIPE.replace("epochs = 2, batch = 8, rate = 0.05", train).replace("channels = 2", "channels = 8");
-    let recipe = Arc::new(Recipe::from_toml(&text).unwrap());
     let folder = tempfile::tempdir().unwrap();
-    let [turns, side, again] = [1, 2, 2].map(|threads| {
-        set_threads(threads);
-        let mut trainer = supernet_trainer(&recipe, data(&recipe));
-        (0..4).for_each(|_| _ = trainer.advance().unwrap());
-        (trainer.model().network.flat().copy(), finish(trainer, &folder.path().join("whole")))
-    });
-    let gap = (&turns.0 - &side.0).abs().max().double_value(&[]);
-    assert!(gap < 1e-6, "{gap}");
-    assert!(side.1 == again.1, "the same threads give the same bytes");
+    for (computed, tolerance) in COMPUTED.into_iter().zip([1e-6, 1e-6, 1e-2]) {
+        let recipe = |more: &str| Arc::new(Recipe::from_toml(&format!("{computed}\n{more}\n{text}")).unwrap());
+        let trained = |recipe: &Arc<Recipe>, threads| {
+            set_threads(threads);
+            let mut trainer = supernet_trainer(recipe, data(recipe));
+            (0..4).for_each(|_| _ = trainer.advance().unwrap());
+            (trainer.model().network.flat().copy(), finish(trainer, &folder.path().join("whole")))
+        };
+        let [turns, side, again] = [1, 2, 2].map(|threads| trained(&recipe(""), threads));
+        let gap = (&turns.0 - &side.0).abs().max().double_value(&[]);
+        assert!(gap < tolerance, "{computed}: {gap}");
+        assert!(side.1 == again.1, "the same threads give the same bytes");
+        let together = |more| recipe(more).compute(Device::Cpu).unwrap().together;
+        assert!(together("") > 0 && together("memory_limit = 8000") == 0, "a limit keeps them in turn");
+    }
 }
 
 #[test]
 fn batches_side_by_side_count_what_batches_in_turn_count() {
-    let recipe = recipe(|recipe| recipe.train.epochs = 4);
+    COMPUTED.iter().for_each(|computed| check_batches(computed));
+}
+
+fn check_batches(computed: &str) {
+    let text = RECIPE.replace("epochs = 2", "epochs = 4").replace("channels = 2", "channels = 8");
+    let recipe = Arc::new(Recipe::from_toml(&format!("{computed}\n{text}")).unwrap());
     let mut trainer = supernet_trainer(&recipe, data(&recipe));
     while trainer.advance().unwrap().is_some() {}
     let (model, images) = (trainer.into_model(), data(&recipe).train);
@@ -247,7 +260,7 @@ fn batches_side_by_side_count_what_batches_in_turn_count() {
         let arch = Arch::new(model.graph().genes(), &options).unwrap();
         // Eleven batches of six, the last one short; none is left out or counted twice.
         let plan = Plan::with(model.graph(), &arch, compute.kernels);
-        let run = Run { statistics: Statistics::Batch, precision: Precision::Fp32 };
+        let run = Run { statistics: Statistics::Batch, precision: recipe.precision };
         let hits = |start| {
             let (pixels, labels) = images.slice(start, 6);
             plan.run(&model.network, &run, &pixels).argmax(1, false).eq_tensor(&labels).sum(Kind::Int64).int64_value(&[])
