@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Repeats the small experiment of docs/results.md: which methods rank architectures rightly?
+"""Repeats the small experiment of docs/results.md: which methods rank architectures rightly? And do our kernels change that?
 
     python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--only NAME ...]
 
 Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
 every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
 stopped at any time and started again with the same command. In the end, or with `--summary`, the figures of all finished runs are
-written to FOLDER/runs.json, and their means and 95 % intervals over the seeds (Student's t) printed. CIFAR10 is the folder of the binary format;
-the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
+written to FOLDER/runs.json, and printed: means with 95 % intervals over the seeds (Student's t), and those of what
+Kendall's tau has gained over the plain recipe, seed by seed. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
+again. CIFAR10 is the folder of the binary format; the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
 """
 
 import argparse
@@ -30,7 +31,7 @@ RECIPE = """\
 name = "{name}"
 seed = {seed}
 threads = 1
-validation = 25000
+{kernels}validation = 25000
 
 [data]
 kind = "cifar10"
@@ -79,12 +80,19 @@ class Run(NamedTuple):
     grad_reset: str
     epochs: int
     seed: int
+    kernels: str = "own"
 
     @property
     def setting(self) -> str:
         """All but the seed."""
         parts = {(False, False): "plain", (True, False): "calr", (False, True): "ms", (True, True): "both"}
-        return f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
+        setting = f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
+        return setting if self.kernels == "own" else f"{setting}-{self.kernels}"
+
+    @property
+    def plain(self) -> "Run":
+        """What it is compared with."""
+        return self._replace(calr=False, separation=False, kernels="own")
 
     @property
     def name(self) -> str:
@@ -96,6 +104,7 @@ class Run(NamedTuple):
         return RECIPE.format(
             name=self.name,
             seed=self.seed,
+            kernels="" if self.kernels == "own" else f'kernels = "{self.kernels}"\n',
             epochs=self.epochs,
             schedule=CALR if self.calr else COSINE,
             split=SPLIT if self.method == "fsnas" else "",
@@ -116,6 +125,8 @@ def plan(seeds: int) -> Iterator[Run]:
             yield Run(method, both, both, "zero", 40, seed)
     for seed, both in itertools.product(range(seeds), switches):
         yield Run("spos", both, both, "zero", 250, seed)
+    for seed in range(seeds):
+        yield Run("spos", False, False, "zero", 40, seed, "libtorch")
 
 
 def write(path: Path, text: str) -> None:
@@ -152,7 +163,15 @@ FIGURES = ("kendall_tau_b", "spearman", "top_pick_truth", "complexity_bias", "co
 def figures(run: Run, out: Path) -> Dict[str, float]:
     """What is reported of a finished run."""
     found = json.loads((out / run.name / "ranking.json").read_text())["groups"][0]["runs"][0]["figures"]
-    return {name: found[name]["value"] for name in FIGURES if name in found}
+    return {name: found[name]["value"] for name in FIGURES}
+
+
+def known(out: Path) -> Dict[Run, Dict[str, float]]:
+    """The runs of runs.json, with their figures."""
+    path = out / "runs.json"
+    lines = json.loads(path.read_text()) if path.exists() else []
+    pick = lambda line, names: {name: line[name] for name in names if name in line}
+    return {Run(**pick(line, Run._fields)): pick(line, FIGURES) for line in lines}
 
 
 def interval(values: List[float]) -> str:
@@ -164,14 +183,17 @@ def interval(values: List[float]) -> str:
 
 
 def report(runs: List[Run], out: Path) -> None:
-    """Writes runs.json of what is finished, and prints a line per setting."""
-    done = {run: figures(run, out) for run in runs if (out / run.name / "ranking.json").exists()}
-    lines = [{**run._asdict(), **found} for run, found in done.items()]
-    write(out / "runs.json", json.dumps(lines, indent=1) + "\n")
+    """Writes runs.json of what is finished, and prints a table of it, in Markdown."""
+    done = {**known(out), **{run: figures(run, out) for run in runs if (out / run.name / "ranking.json").exists()}}
+    write(out / "runs.json", json.dumps([{**run._asdict(), **found} for run, found in done.items()], indent=1) + "\n")
+    print("| recipe | seeds | " + " | ".join(FIGURES) + " | tau less plain |")
+    print("|---|--:|" + "---|" * (len(FIGURES) + 1))
     for setting in dict.fromkeys(run.setting for run in done):
-        of_setting = [found for run, found in done.items() if run.setting == setting]
-        parts = [f"{name} {interval([found[name] for found in of_setting])}" for name in of_setting[0]]
-        print(f"{setting} ({len(of_setting)} seeds): {', '.join(parts)}")
+        of_setting = [run for run in done if run.setting == setting]
+        cells = [interval([done[run][name] for run in of_setting]) for name in FIGURES]
+        pairs = [run for run in of_setting if run != run.plain and run.plain in done]
+        cells.append(interval([done[run][FIGURES[0]] - done[run.plain][FIGURES[0]] for run in pairs]) if pairs else "")
+        print(f"| {setting} | {len(of_setting)} | " + " | ".join(cells) + " |")
 
 
 def main() -> None:
@@ -188,9 +210,11 @@ def main() -> None:
     arguments = parser.parse_args()
     runs = [run for run in plan(arguments.seeds) if not arguments.only or run.name.startswith(tuple(arguments.only))]
     if not arguments.summary:
+        done = known(arguments.out)
+        left = [run for run in runs if run not in done]
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            for done in [pool.submit(execute, run, arguments) for run in runs]:
-                done.result()
+            for running in [pool.submit(execute, run, arguments) for run in left]:
+                running.result()
     report(runs, arguments.out)
 
 
