@@ -90,15 +90,24 @@ void spread(Index count, Index many, Work work) {
     });
 }
 
-/// The same in pieces of `most` that go to whichever worker is free: for work whose result doesn't depend on who does it.
-/// A core that something else slows down doesn't hold up the others.
+/// The same in pieces of `most` for work whose result doesn't depend on who does it. A worker that is done with its own
+/// pieces takes those of others, so that a core that something else slows down doesn't hold them up; but first come its own,
+/// which it finds in its cache if it wrote them.
 template <class Work>
 void share_out(Index count, Index most, Work work) {
-    std::atomic<Index> next{0};
-    const Index many = std::min(workers(), (count + most - 1) / most);
+    const Index pieces = (count + most - 1) / most, many = std::min(workers(), pieces);
+    struct alignas(128) Pile { std::atomic<Index> next; Index end; };
+    std::vector<Pile> piles(many);
+    for (Index worker = 0; worker < many; ++worker) {
+        piles[worker].next = pieces * worker / many;
+        piles[worker].end = pieces * (worker + 1) / many;
+    }
     spread(many, many, [&](Index, Index, Index worker) {
-        for (Index begin = next.fetch_add(most); begin < count; begin = next.fetch_add(most))
-            work(begin, std::min(begin + most, count), worker);
+        for (Index other = 0; other < many; ++other) {
+            Pile& pile = piles[(worker + other) % many];
+            for (Index piece = pile.next.fetch_add(1); piece < pile.end; piece = pile.next.fetch_add(1))
+                work(piece * most, std::min((piece + 1) * most, count), worker);
+        }
     });
 }
 
@@ -185,8 +194,9 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
         using S = decltype(stored);
         using T = decltype(type);
         // Each worker adds up a gradient of its own; where these are large, there are fewer.
-        const Index many = std::clamp<Index>((256 << 20) / (shape.expanded() * sizeof(T)), 1, workers());
-        const Tensor spectra = at::zeros({many, shape.expanded()}, weights[0].options());
+        const Index fitting = std::clamp<Index>((256 << 20) / (shape.expanded() * sizeof(T)), 1, workers());
+        const Index many = std::min(fitting, shape.tiles());
+        const Tensor spectra = at::empty({many, shape.expanded()}, weights[0].options());
         const Scratch scratch(shape.scratch(), spectra.scalar_type());
         const auto from = parts<const S>({x});
         const auto by = parts<const S>(dy);
@@ -194,12 +204,12 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
             kernels<S, T>().correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
                       scratch.of<T>(worker));
         });
-        const Tensor sum = spectra.size(0) == 1 ? spectra[0] : spectra.sum(0);
         Index column = 0;
         for (const Tensor& gradient : gradients) {
             const Index channels = gradient.size(0), each = gradient.numel() / channels;
             spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
-                kernels<S, T>().collapse(shape, data<T>(sum), column + begin * 8, (end - begin) * 8, data<T>(gradient) + begin * 8 * each);
+                kernels<S, T>().collapse(shape, data<T>(spectra), many, column + begin * 8, (end - begin) * 8,
+                                         data<T>(gradient) + begin * 8 * each);
             });
             column += channels;
         }

@@ -285,7 +285,7 @@ void correlate_tiles(const ConvShape& shape, const Part<const S>* x, const Part<
         read_gradients(shape, dy, first, count, gradients, output);
         for (int position = 0; position < Winograd::positions; ++position)
             multiply(shape.in, shape.out, count, scratch + position * input, Index(1), shape.in, gradients + position * output,
-                     shape.out, expanded + position * shape.in * shape.out, shape.out, true);
+                     shape.out, expanded + position * shape.in * shape.out, shape.out, first > begin);
     }
 }
 
@@ -351,7 +351,7 @@ void correlate_pixels(const ConvShape& shape, const Part<const S>* x, const Part
             for (Index column = 0; column < shape.out; column += by->channels, ++by) {
                 const T* gradient = as_computed(by->data + first * by->channels, count * by->channels, gradients);
                 multiply(from->channels, by->channels, count, source, Index(1), from->channels, gradient, by->channels,
-                         expanded + row * shape.out + column, shape.out, true);
+                         expanded + row * shape.out + column, shape.out, first > begin);
             }
         }
     }
@@ -380,13 +380,16 @@ void expand_rows(const ConvShape& shape, const T* weights, Index channels, bool 
 }
 
 template <int area, int positions, class T, class Transform>
-void collapse_rows(const ConvShape& shape, const T* expanded, Index channels, T* weights, Transform transform) {
+void collapse_rows(const ConvShape& shape, const T* expanded, Index many, Index channels, T* weights, Transform transform) {
     constexpr Index lanes = Simd<T>::lanes;
     for (Index row = 0; row < shape.in; ++row) {
         for (Index at = 0; at < channels; at += lanes) {
             Vec<T> values[positions], result[area];
-            for (int i = 0; i < positions; ++i)
-                values[i] = Simd<T>::load(expanded + i * shape.in * shape.out + row * shape.out + at);
+            for (int i = 0; i < positions; ++i) {
+                const T* from = expanded + i * shape.in * shape.out + row * shape.out + at;
+                values[i] = Simd<T>::load(from);
+                for (Index other = 1; other < many; ++other) values[i] += Simd<T>::load(from + other * shape.expanded());
+            }
             transform(values, result);
             for (int i = 0; i < area; ++i)
                 for (Index lane = 0; lane < lanes; ++lane)
@@ -413,12 +416,12 @@ void expand(const ConvShape& shape, const T* weights, Index channels, bool adjoi
 }
 
 template <class T>
-void collapse(const ConvShape& shape, const T* expanded, Index column, Index channels, T* weights) {
+void collapse(const ConvShape& shape, const T* expanded, Index many, Index column, Index channels, T* weights) {
     if (shape.kernel == 1) {
         const auto copy = [](const Vec<T>* u, Vec<T>* g) { *g = *u; };
-        return collapse_rows<1, 1>(shape, expanded + column, channels, weights, copy);
+        return collapse_rows<1, 1>(shape, expanded + column, many, channels, weights, copy);
     }
-    collapse_rows<9, 36>(shape, expanded + column, channels, weights,
+    collapse_rows<9, 36>(shape, expanded + column, many, channels, weights,
                          [](const Vec<T>* u, Vec<T>* g) {
         Winograd::both<6, 3, Vec<T>>(
             WINOGRAD_AXIS(collapse), [=](int row, int column) { return u[row * 6 + column]; },
@@ -442,7 +445,7 @@ void correlate(const ConvShape& shape, const Part<const S>* x, const Part<const 
 
 #define SUPERNAUT_WEIGHTS(T)                                                                       \
     template void expand(const ConvShape&, const T*, Index, bool, Index, T*);                      \
-    template void collapse(const ConvShape&, const T*, Index, Index, T*);
+    template void collapse(const ConvShape&, const T*, Index, Index, Index, T*);
 #define SUPERNAUT_IMAGES(S, T)                                                                                        \
     template void convolve(const ConvShape&, const Part<const S>*, const T*, const Part<S>*, Index, Index, T*);       \
     template void correlate(const ConvShape&, const Part<const S>*, const Part<const S>*, T*, Index, Index, T*);

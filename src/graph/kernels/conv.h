@@ -58,14 +58,15 @@ template <class S, class T>
 void convolve(const ConvShape& shape, const Part<const S>* x, const T* expanded, const Part<S>* y, Index begin, Index end,
               T* scratch);
 
-/// Adds what tiles `begin…end` contribute to the gradient of the expanded weights, given the gradients `dy` of the outputs.
+/// What tiles `begin…end` contribute to the gradient of the expanded weights, given the gradients `dy` of the outputs.
 template <class S, class T>
 void correlate(const ConvShape& shape, const Part<const S>* x, const Part<const S>* dy, T* expanded, Index begin, Index end,
                T* scratch);
 
-/// The gradient of weights [channels, in, kernel, kernel] out of that of the expanded ones, from `column` on.
+/// The gradient of weights [channels, in, kernel, kernel] out of that of the expanded ones, from `column` on: the sum of
+/// `many` of these, one after the other in memory.
 template <class T>
-void collapse(const ConvShape& shape, const T* expanded, Index column, Index channels, T* weights);
+void collapse(const ConvShape& shape, const T* expanded, Index many, Index column, Index channels, T* weights);
 
 }  // namespace SUPERNAUT_LEVEL
 }  // namespace supernaut

@@ -14,7 +14,7 @@ struct ImageKernels {
     void (*expand)(const ConvShape&, const T*, Index, bool, Index, T*);
     void (*convolve)(const ConvShape&, const Part<const S>*, const T*, const Part<S>*, Index, Index, T*);
     void (*correlate)(const ConvShape&, const Part<const S>*, const Part<const S>*, T*, Index, Index, T*);
-    void (*collapse)(const ConvShape&, const T*, Index, Index, T*);
+    void (*collapse)(const ConvShape&, const T*, Index, Index, Index, T*);
     void (*moments)(const JoinShape&, const S*, const T*, Index, Index, double*, double*);
     void (*join)(const JoinShape&, const Term<S, T>*, Index, S*, S*, Index, Index, T*);
     void (*join_gradient)(const JoinShape&, const Reader<S>*, Index, const S*, S*, double*, const Normed<S, T>*, Index, Index,
