@@ -63,7 +63,8 @@ impl Activations {
         HOLES * alive * size(precision)
     }
 
-    fn of_plan(graph: &Graph, plan: &Plan) -> Self {
+    /// Of a plan with an operator for each of its calls, as live ones have.
+    pub fn of_plan(graph: &Graph, plan: &Plan) -> Self {
         let (lives, unfolded) = lives(graph, plan);
         let alive = |level| lives.iter().filter(|life| (life.from..=life.to).contains(&level)).map(|life| life.numbers).sum();
         let levels = lives.iter().map(|life| life.from).max().unwrap_or(0);

@@ -45,13 +45,14 @@ impl Evaluator {
         let count = count.unwrap_or(usize::MAX).min(self.images.len());
         let leaf = forest.position(arch)?;
         let model = &forest.leaves()[leaf];
-        let key = (leaf, Plan::live(model.graph(), arch).key(), count);
+        let live = Plan::live(model.graph(), arch);
+        let key = (leaf, live.key(), count);
         if let Some(&known) = self.known.get(&key) {
             return Ok(known);
         }
         let images = self.images.first(count);
         let Compute { precision, kernels, together } = self.compute;
-        let bytes = self.batch as u64 * Activations::of(model.graph(), arch).evaluation(precision);
+        let bytes = self.batch as u64 * Activations::of_plan(model.graph(), &live).evaluation(precision);
         let batches = Pieces { count: count.div_ceil(self.batch), bytes };
         let workers = batches.workers(threads(), model.network.device(), together);
         let plan = Plan::with(model.graph(), arch, kernels);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Ask, Query, Settings, Strategy};
-use crate::arch::{Arch, Gene};
+use crate::arch::{Arch, Gene, count};
 use crate::error::at_least;
 use crate::{Error, Result};
 
@@ -39,15 +39,6 @@ impl Settings for Exhaustive {
             return Err(Error::invalid("search.strategy", format!("exhaustive over {} architectures", count(genes)), wanted));
         }
         Ok(Box::new(Odometer { next: Some(vec![0; genes.len()]) }))
-    }
-}
-
-/// How many architectures there are, in words that stay short.
-fn count(genes: &[Gene]) -> String {
-    let widths = || genes.iter().map(|gene| gene.options.len());
-    match widths().try_fold(1u64, |count, width| count.checked_mul(width as u64)) {
-        Some(exact) => exact.to_string(),
-        None => format!("{:.1e}", widths().map(|width| width as f64).product::<f64>()),
     }
 }
 
@@ -112,7 +103,7 @@ mod tests {
         let refused = |count| Exhaustive::default().start(&genes(count, 10)).err().unwrap().to_string();
         let wanted = "wanted at most 1000000 (`most` raises that), or a strategy that draws";
         assert_eq!(refused(7), format!("search.strategy: found exhaustive over 10000000 architectures, {wanted}"));
-        assert_eq!(refused(30), format!("search.strategy: found exhaustive over 1.0e30 architectures, {wanted}"));
+        assert_eq!(refused(40), format!("search.strategy: found exhaustive over 1.00e40 architectures, {wanted}"));
         assert!(Exhaustive::default().start(&genes(6, 10)).is_ok());
     }
 }

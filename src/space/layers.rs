@@ -81,24 +81,28 @@ pub fn text(stages: &[Stage], genes: &[Gene], arch: &Arch) -> String {
     of_stages(stages).map(|range| range.map(word).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(" | ")
 }
 
-/// Reads an architecture.
-pub fn parse(stages: &[Stage], genes: &[Gene], text: &str) -> Result<Arch> {
+/// The words of all layers of stages with so many layers each; `whole` is the architecture that `text` is part of.
+pub fn words<'a>(whole: &str, text: &'a str, stages: &[usize]) -> Result<Vec<&'a str>> {
     let parts: Vec<Vec<&str>> = text.split('|').map(|part| part.split_whitespace().collect()).collect();
     if parts.len() != stages.len() {
-        let lengths: Vec<String> = stages.iter().map(|stage| stage.layers.to_string()).collect();
+        let lengths: Vec<String> = stages.iter().map(usize::to_string).collect();
         let wanted = format!("{} stages of {} layers, apart by `|`", stages.len(), lengths.join(", "));
-        return Err(unreadable(text, format!("{wanted}, not {}", parts.len())));
+        return Err(unreadable(whole, format!("{wanted}, not {}", parts.len())));
     }
-    let mut options = vec![];
-    for (at, (words, range)) in parts.iter().zip(of_stages(stages)).enumerate() {
-        if words.len() != range.len() {
-            return Err(unreadable(text, format!("{} layers in stage {}, not {}", range.len(), at + 1, words.len())));
-        }
-        for (word, gene) in words.iter().zip(&genes[range]) {
-            let wanted = || format!("one of {} for {}, not `{word}`", gene.options.join(", "), gene.name);
-            options.push(gene.options.iter().position(|option| option == word).ok_or_else(|| unreadable(text, wanted()))?);
-        }
+    if let Some(at) = (0..parts.len()).find(|&at| parts[at].len() != stages[at]) {
+        return Err(unreadable(whole, format!("{} layers in stage {}, not {}", stages[at], at + 1, parts[at].len())));
     }
+    Ok(parts.concat())
+}
+
+/// Reads an architecture.
+pub fn parse(stages: &[Stage], genes: &[Gene], text: &str) -> Result<Arch> {
+    let lengths: Vec<usize> = stages.iter().map(|stage| stage.layers).collect();
+    let option = |(word, gene): (&str, &Gene)| {
+        let wanted = || format!("one of {} for {}, not `{word}`", gene.options.join(", "), gene.name);
+        gene.options.iter().position(|option| option == word).ok_or_else(|| unreadable(text, wanted()))
+    };
+    let options = words(text, text, &lengths)?.into_iter().zip(genes).map(option).collect::<Result<Vec<_>>>()?;
     Arch::new(genes, &options)
 }
 

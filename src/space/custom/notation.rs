@@ -6,7 +6,7 @@
 
 use super::layout::{Edge, Layout, Place};
 use crate::arch::Arch;
-use crate::space::unreadable;
+use crate::space::{layers, unreadable};
 use crate::{Error, Result};
 
 impl Layout {
@@ -76,22 +76,12 @@ impl Layout {
         self.edges.chunk_by(|a, b| a.to == b.to).map(node).collect::<Vec<_>>().join("+")
     }
 
-    fn read_layers(&self, text: &str, layers: &str, options: &mut [usize]) -> Result<()> {
+    fn read_layers(&self, text: &str, written: &str, options: &mut [usize]) -> Result<()> {
         let stages: Vec<Vec<&Place>> = self.stages_to_choose().collect();
-        let parts: Vec<Vec<&str>> = layers.split('|').map(|part| part.split_whitespace().collect()).collect();
-        if parts.len() != stages.len() {
-            let lengths: Vec<String> = stages.iter().map(|stage| stage.len().to_string()).collect();
-            let wanted = format!("{} stages of {} layers, apart by `|`", stages.len(), lengths.join(", "));
-            return Err(unreadable(text, format!("{wanted}, not {}", parts.len())));
-        }
-        for (at, (words, stage)) in parts.iter().zip(&stages).enumerate() {
-            if words.len() != stage.len() {
-                return Err(unreadable(text, format!("{} layers in stage {}, not {}", stage.len(), at + 1, words.len())));
-            }
-            for (word, layer) in words.iter().zip(stage) {
-                let gene = layer.gene.expect("only layers with a choice are written");
-                layer.read(text, word, &self.genes[gene].name, options)?;
-            }
+        let lengths: Vec<usize> = stages.iter().map(Vec::len).collect();
+        for (word, layer) in layers::words(text, written, &lengths)?.into_iter().zip(stages.concat()) {
+            let gene = layer.gene.expect("only layers with a choice are written");
+            layer.read(text, word, &self.genes[gene].name, options)?;
         }
         Ok(())
     }
