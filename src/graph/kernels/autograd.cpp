@@ -90,23 +90,42 @@ void spread(Index count, Index many, Work work) {
     });
 }
 
-/// The same in pieces of `most` for work whose result doesn't depend on who does it. A worker that is done with its own
-/// pieces takes those of others, so that a core that something else slows down doesn't hold them up; but first come its own,
-/// which it finds in its cache if it wrote them.
-template <class Work>
-void share_out(Index count, Index most, Work work) {
-    const Index pieces = (count + most - 1) / most, many = std::min(workers(), pieces);
-    struct alignas(128) Pile { std::atomic<Index> next; Index end; };
-    std::vector<Pile> piles(many);
-    for (Index worker = 0; worker < many; ++worker) {
-        piles[worker].next = pieces * worker / many;
-        piles[worker].end = pieces * (worker + 1) / many;
+/// How finely work is cut: at most and at least so much in a piece.
+struct Grain {
+    Index most, least;
+};
+
+/// What one worker takes first: pieces that start at `cuts`, of which the last is the end.
+struct alignas(128) Pile {
+    std::atomic<Index> next{0};
+    std::vector<Index> cuts;
+
+    /// Cuts `begin…end`: a quarter of what is left each time, so that at the end nobody waits long for anybody.
+    void cut(Index begin, Index end, Grain grain) {
+        for (Index at = begin; at < end;) {
+            cuts.push_back(at);
+            const Index quarter = (end - at) / 4 / grain.least * grain.least;
+            at = std::min(end, at + std::clamp(quarter, grain.least, grain.most));
+        }
+        cuts.push_back(end);
     }
+};
+
+/// Shares 0…count out in pieces, for work whose result depends neither on who does it nor on the cuts. A worker that is done with its own pieces takes
+/// those of others, so that a core that something else slows down doesn't hold them up; but first come its own, which it
+/// finds in its cache if it wrote them.
+template <class Work>
+void share_out(Index count, Grain grain, Work work) {
+    const Index least = (count + grain.least - 1) / grain.least, many = std::min(workers(), least);
+    std::vector<Pile> piles(many);
+    for (Index worker = 0; worker < many; ++worker)
+        piles[worker].cut(least * worker / many * grain.least, std::min(least * (worker + 1) / many * grain.least, count), grain);
     spread(many, many, [&](Index, Index, Index worker) {
         for (Index other = 0; other < many; ++other) {
             Pile& pile = piles[(worker + other) % many];
-            for (Index piece = pile.next.fetch_add(1); piece < pile.end; piece = pile.next.fetch_add(1))
-                work(piece * most, std::min((piece + 1) * most, count), worker);
+            const Index pieces = Index(pile.cuts.size()) - 1;
+            for (Index piece = pile.next.fetch_add(1); piece < pieces; piece = pile.next.fetch_add(1))
+                work(pile.cuts[piece], pile.cuts[piece + 1], worker);
         }
     });
 }
@@ -180,7 +199,7 @@ void convolve_all(const ConvShape& shape, const variable_list& x, const variable
         const Scratch scratch(shape.scratch(), spectrum.scalar_type());
         const auto from = parts<const S>(x);
         const auto to = parts<S>(y);
-        share_out(shape.tiles(), shape.tiles_at_once(), [&](Index begin, Index end, Index worker) {
+        share_out(shape.tiles(), {shape.tiles_at_once(), shape.least_tiles()}, [&](Index begin, Index end, Index worker) {
             kernels<S, T>().convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
         });
     });
@@ -258,7 +277,7 @@ struct Convolutions : Function<Convolutions> {
 };
 
 /// Images that a thread takes at a time.
-constexpr Index images_at_once = 4;
+constexpr Grain images_at_once{4, 1};
 
 // ---- Joins -----------------------------------------------------------------------------------------------------------
 
@@ -599,7 +618,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         for (Index at = 0; at < count; ++at)
             if (gradients[at]) held[at] = gradients[at]->contiguous();
         Update update_of = *constants;
-        share_out(count, 1, [&](Index begin, Index end, Index) {
+        share_out(count, {1, 1}, [&](Index begin, Index end, Index) {
             for (Index at = begin; at < end; ++at)
                 if (held[at].defined()) norms[at] = level().squares(data<float>(held[at]), held[at].numel());
         });
@@ -613,7 +632,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         std::vector<std::pair<Index, Index>> pieces;  // slice, offset
         for (Index at = 0; at < count; ++at)
             for (Index offset = 0; offset < ends[at] - starts[at]; offset += most) pieces.emplace_back(at, offset);
-        share_out(Index(pieces.size()), 4, [&](Index begin, Index end, Index) {
+        share_out(Index(pieces.size()), {4, 1}, [&](Index begin, Index end, Index) {
             for (Index piece = begin; piece < end; ++piece) {
                 const auto [at, offset] = pieces[piece];
                 const Index first = starts[at] + offset, length = std::min(most, ends[at] - first);

@@ -38,6 +38,8 @@ struct ConvShape {
     Index positions() const;
     /// Tiles that `convolve` does together: what it has in hand stays in the second cache.
     Index tiles_at_once() const;
+    /// The fewest of them that are worth it: a matrix product does six rows at a time.
+    Index least_tiles() const { return kernel == 3 ? 6 : pixels_at_once; }
     /// Tiles that `correlate` does together: more, since each round reads and writes all of the expanded gradient.
     Index tiles_to_correlate() const;
     /// Numbers in the expanded weights.
