@@ -100,7 +100,8 @@ struct alignas(128) Pile {
     std::atomic<Index> next{0};
     std::vector<Index> cuts;
 
-    /// Cuts `begin…end`: a quarter of what is left each time, so that at the end nobody waits long for anybody.
+    /// Cuts `begin…end`: a quarter of what is left each time, within the bounds and in multiples of the least, so that at the end
+    /// nobody waits long for anybody.
     void cut(Index begin, Index end, Grain grain) {
         for (Index at = begin; at < end;) {
             cuts.push_back(at);
@@ -146,8 +147,8 @@ struct Scratch {
 /// Refuses what the kernels, which get bare pointers, could not handle.
 void check_images(const Tensor& images, const Tensor& like) {
     TORCH_CHECK(images.device().is_cpu(), "kernels: found images on ", images.device(), ", wanted them on the CPU");
-    TORCH_CHECK(images.dim() == 4 && images.size(1) % 8 == 0, "kernels: found images of sizes ", images.sizes(),
-                ", wanted [batch, channels, height, width] with a multiple of 8 channels");
+    TORCH_CHECK(images.dim() == 4 && images.size(0) > 0 && images.size(1) % 8 == 0, "kernels: found images of sizes ",
+                images.sizes(), ", wanted [batch, channels, height, width] with a multiple of 8 channels, one image at least");
     TORCH_CHECK(images.scalar_type() == like.scalar_type() && images.size(0) == like.size(0) &&
                     images.size(2) == like.size(2) && images.size(3) == like.size(3),
                 "kernels: found ", images.scalar_type(), images.sizes(), " beside ", like.scalar_type(), like.sizes());
@@ -276,7 +277,7 @@ struct Convolutions : Function<Convolutions> {
     }
 };
 
-/// Images that a thread takes at a time.
+/// Images that a thread takes at a time, at most and at least.
 constexpr Grain images_at_once{4, 1};
 
 // ---- Joins -----------------------------------------------------------------------------------------------------------
