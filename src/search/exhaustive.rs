@@ -103,6 +103,8 @@ mod tests {
         let refused = |count| Exhaustive::default().start(&genes(count, 10)).err().unwrap().to_string();
         let wanted = "wanted at most 1000000 (`most` raises that), or a strategy that draws";
         assert_eq!(refused(7), format!("search.strategy: found exhaustive over 10000000 architectures, {wanted}"));
+        let digits = format!("1{}", "0".repeat(30));
+        assert_eq!(refused(30), format!("search.strategy: found exhaustive over {digits} architectures, {wanted}"));
         assert_eq!(refused(40), format!("search.strategy: found exhaustive over 1.00e40 architectures, {wanted}"));
         assert!(Exhaustive::default().start(&genes(6, 10)).is_ok());
     }

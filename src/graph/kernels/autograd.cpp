@@ -112,9 +112,9 @@ struct alignas(128) Pile {
     }
 };
 
-/// Shares 0…count out in pieces, for work whose result depends neither on who does it nor on the cuts. A worker that is done with its own pieces takes
-/// those of others, so that a core that something else slows down doesn't hold them up; but first come its own, which it
-/// finds in its cache if it wrote them.
+/// Shares 0…count out in pieces, for work whose result depends neither on who does it nor on the cuts. A worker that is done
+/// with its own pieces takes those of others, so that a core that something else slows down doesn't hold them up; but first
+/// come its own, which it finds in its cache if it wrote them.
 template <class Work>
 void share_out(Index count, Grain grain, Work work) {
     const Index least = (count + grain.least - 1) / grain.least, many = std::min(workers(), least);
