@@ -81,7 +81,8 @@ fn compile_kernels(include: &str) {
     autograd.compile("supernaut_autograd");
     level("base", if is_x86 { &["-mavx2", "-mfma"] } else { &[] });
     if is_x86 {
-        // Vectors stay at 32 bytes: it is the instructions and the registers, twice as many, that help.
-        level("avx512", &["-march=x86-64-v4", "-mavx512bf16", "-mprefer-vector-width=256"]);
+        let avx512 = ["-march=x86-64-v4", "-mavx512bf16"];
+        level("avx512", &[&avx512[..], &["-mprefer-vector-width=256"]].concat());
+        level("wide", &[&avx512[..], &["-mprefer-vector-width=512", "-DSUPERNAUT_VECTOR=64"]].concat());
     }
 }

@@ -203,6 +203,28 @@ fn the_same_recipe_seed_and_data_give_the_same_bytes() {
 }
 
 #[test]
+fn every_level_of_instructions_gives_the_same_bytes() {
+    let place = Place::new();
+    // 8 channels are too few for the widest vectors, 16 and 32 aren't.
+    place.recipe("recipe.toml", &RECIPE.replace("channels = 4", "channels = 8").replace("epochs = 16", "epochs = 2"));
+    let train = |level: &str| {
+        let arguments = ["train", "recipe.toml", "--data", "data", "--out", level];
+        place.command(&arguments).env("SUPERNAUT_LEVEL", level).output().unwrap()
+    };
+    let supernet = |level: &str| fs::read(place.path(level).join("supernet.safetensors")).unwrap();
+    contains(&refusal(&train("sse")), &["SUPERNAUT_LEVEL: found \"sse\", wanted \"base\""]);
+    assert!(train("base").status.success());
+    for level in ["avx512", "wide"] {
+        let output = train(level);
+        if output.status.success() {
+            assert!(supernet(level) == supernet("base"), "{level}");
+        } else {
+            contains(&refusal(&output), &["SUPERNAUT_LEVEL: found", level, "on a CPU that has AVX-512"]);
+        }
+    }
+}
+
+#[test]
 fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
     let place = Place::new();
     place.works(&["run", "recipe.toml", "--data", "data", "--out", "whole"]);

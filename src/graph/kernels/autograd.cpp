@@ -12,6 +12,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "caught.h"
@@ -27,24 +30,37 @@ using torch::autograd::variable_list;
 
 constexpr auto layout = at::MemoryFormat::ChannelsLast;
 
-/// The kernels for this CPU. SUPERNAUT_LEVEL=base keeps to those of every CPU: for the same bytes on unlike machines.
-const Level& level() {
-    static const Level& chosen = [&]() -> const Level& {
+/// The levels that this CPU has, fastest first.
+std::vector<std::pair<std::string_view, const Level*>> levels_by_name() {
+    std::vector<std::pair<std::string_view, const Level*>> levels;
 #ifdef SUPERNAUT_HAS_AVX512
-        const char* asked = std::getenv("SUPERNAUT_LEVEL");
-        const bool is_there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-                              __builtin_cpu_supports("avx512bf16");
-        if (is_there && !(asked && std::strcmp(asked, "base") == 0)) return avx512::level();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bf16"))
+        levels = {{"wide", &wide::level()}, {"avx512", &avx512::level()}};
 #endif
-        return base::level();
+    levels.emplace_back("base", &base::level());
+    return levels;
+}
+
+/// The same from the one on that SUPERNAUT_LEVEL names, which mod.rs has checked.
+const std::vector<const Level*>& levels() {
+    static const std::vector<const Level*> chosen = [] {
+        const char* asked = std::getenv("SUPERNAUT_LEVEL");
+        std::vector<const Level*> chosen;
+        for (const auto& [name, level] : levels_by_name())
+            if (!asked || !chosen.empty() || name == asked) chosen.push_back(level);
+        TORCH_CHECK(!chosen.empty(), "kernels: found no level \"", asked, "\" on this CPU");
+        return chosen;
     }();
     return chosen;
 }
 
+/// The fastest kernels for numbers of channels that are multiples of `channels`, which is one of 8.
 template <class S, class T>
-const ImageKernels<S, T>& kernels() {
-    return level().of(S(), T());
+const ImageKernels<S, T>& kernels(Index channels) {
+    for (const Level* level : levels())
+        if (channels % level->of(S(), T()).lanes == 0) return level->of(S(), T());
+    TORCH_CHECK(false, "kernels: found ", channels, " channels, wanted a multiple of 8");
 }
 
 /// Calls `call(S(), T())` with the types that `tensor` is stored and computed in.
@@ -169,6 +185,13 @@ ConvShape shape_of(const Tensor& x, const variable_list& weights) {
     return {x.size(0), x.size(2), x.size(3), x.size(1), out, weights[0].size(2)};
 }
 
+/// What all numbers of channels are multiples of.
+Index common_channels(const ConvShape& shape, const variable_list& weights) {
+    Index common = std::gcd(shape.in, shape.out);
+    for (const Tensor& weight : weights) common = std::gcd(common, weight.size(0));
+    return common;
+}
+
 template <class S>
 std::vector<Part<S>> parts(const std::vector<Tensor>& tensors) {
     std::vector<Part<S>> parts;
@@ -176,15 +199,22 @@ std::vector<Part<S>> parts(const std::vector<Tensor>& tensors) {
     return parts;
 }
 
+/// Splits channels among the workers, in multiples of `lanes`.
+template <class Work>
+void spread_channels(Index channels, Index lanes, Work work) {
+    const Index pieces = channels / lanes;
+    spread(pieces, std::min(pieces, workers()), [&](Index begin, Index end, Index) { work(begin * lanes, end * lanes); });
+}
+
 /// The expanded weights of several convolutions as those of one.
-template <class T>
-Tensor expanded(const ConvShape& shape, const variable_list& weights, bool adjoint) {
+template <class S, class T>
+Tensor expanded(const ImageKernels<S, T>& kernels, const ConvShape& shape, const variable_list& weights, bool adjoint) {
     const Tensor all = at::empty({shape.expanded()}, weights[0].options());
     Index column = 0;
     for (const Tensor& weight : weights) {
         const Index channels = weight.size(0), each = weight.numel() / channels;
-        spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
-            kernels<T, T>().expand(shape, data<T>(weight) + begin * 8 * each, (end - begin) * 8, adjoint, column + begin * 8, data<T>(all));
+        spread_channels(channels, kernels.lanes, [&](Index begin, Index end) {
+            kernels.expand(shape, data<T>(weight) + begin * each, end - begin, adjoint, column + begin, data<T>(all));
         });
         column += channels;
     }
@@ -196,12 +226,13 @@ void convolve_all(const ConvShape& shape, const variable_list& x, const variable
     with_type_of(x[0], [&](auto stored, auto type) {
         using S = decltype(stored);
         using T = decltype(type);
-        const Tensor spectrum = expanded<T>(shape, weights, adjoint);
+        const auto& fastest = kernels<S, T>(common_channels(shape, weights));
+        const Tensor spectrum = expanded(fastest, shape, weights, adjoint);
         const Scratch scratch(shape.scratch(), spectrum.scalar_type());
         const auto from = parts<const S>(x);
         const auto to = parts<S>(y);
         share_out(shape.tiles(), {shape.tiles_at_once(), shape.least_tiles()}, [&](Index begin, Index end, Index worker) {
-            kernels<S, T>().convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
+            fastest.convolve(shape, from.data(), data<T>(spectrum), to.data(), begin, end, scratch.of<T>(worker));
         });
     });
 }
@@ -213,6 +244,7 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
     with_type_of(x, [&](auto stored, auto type) {
         using S = decltype(stored);
         using T = decltype(type);
+        const auto& fastest = kernels<S, T>(common_channels(shape, weights));
         // Each worker adds up a gradient of its own; where these are large, there are fewer.
         const Index fitting = std::clamp<Index>((256 << 20) / (shape.expanded() * sizeof(T)), 1, workers());
         const Index many = std::min(fitting, shape.tiles());
@@ -221,15 +253,14 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
         const auto from = parts<const S>({x});
         const auto by = parts<const S>(dy);
         spread(shape.tiles(), many, [&](Index begin, Index end, Index worker) {
-            kernels<S, T>().correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
-                      scratch.of<T>(worker));
+            fastest.correlate(shape, from.data(), by.data(), data<T>(spectra) + worker * shape.expanded(), begin, end,
+                              scratch.of<T>(worker));
         });
         Index column = 0;
         for (const Tensor& gradient : gradients) {
             const Index channels = gradient.size(0), each = gradient.numel() / channels;
-            spread(channels / 8, std::min(channels / 8, workers()), [&](Index begin, Index end, Index) {
-                kernels<S, T>().collapse(shape, data<T>(spectra), many, column + begin * 8, (end - begin) * 8,
-                                         data<T>(gradient) + begin * 8 * each);
+            spread_channels(channels, fastest.lanes, [&](Index begin, Index end) {
+                fastest.collapse(shape, data<T>(spectra), many, column + begin, end - begin, data<T>(gradient) + begin * each);
             });
             column += channels;
         }
@@ -370,7 +401,7 @@ Norm norm_of(const JoinSettings& settings, Index at, const JoinShape& shape, con
             for (Index channel = 0; channel < channels; ++channel) first[channel] = number(data<S>(x)[channel]);
             pivot.assign(first.begin(), first.end());
             share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
-                kernels<S, T>().moments(shape, data<S>(x), first.data(), begin, end, sums.data(), squares.data());
+                kernels<S, T>(channels).moments(shape, data<S>(x), first.data(), begin, end, sums.data(), squares.data());
             });
         });
         const double count = double(shape.batch * shape.height * shape.width);
@@ -459,8 +490,9 @@ struct Join : Function<Join> {
             }
             const Scratch scratch(joined.shape.scratch(), computed(tensors[0]));
             share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
-                kernels<S, T>().join(joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
-                     positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(worker));
+                kernels<S, T>(joined.shape.channels).join(
+                    joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
+                    positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(worker));
             });
         });
     }
@@ -514,8 +546,9 @@ struct Join : Function<Join> {
         if (!is_own) {
             const Scratch scratch(shape.scratch(), computed(gradient));
             share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
-                kernels<S, T>().join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient), sums.data(),
-                              normed.data(), Index(normed.size()), begin, end, scratch.of<T>(worker));
+                kernels<S, T>(channels).join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient),
+                                                      sums.data(), normed.data(), Index(normed.size()), begin, end,
+                                                      scratch.of<T>(worker));
             });
         }
         for (Index at = 0; at < joined.terms; ++at) results[at] = gradient;
@@ -550,7 +583,8 @@ struct Join : Function<Join> {
         }
         const Tensor result = at::empty_like(gradient, layout);
         share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index) {
-            kernels<S, T>().norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(), data<S>(result), begin, end);
+            kernels<S, T>(shape.channels).norm_gradient(shape, data<S>(gradient), data<S>(x), a.data(), b.data(), c.data(),
+                                                            data<S>(result), begin, end);
         });
         return result;
     }
@@ -563,6 +597,12 @@ void hand_out(const variable_list& results, Tensor** to) {
 }  // namespace
 
 extern "C" {
+
+/// Whether this CPU can run the kernels of the level with that name.
+bool supernaut_has_level(const char* name) {
+    const auto levels = levels_by_name();
+    return std::any_of(levels.begin(), levels.end(), [=](const auto& level) { return level.first == name; });
+}
 
 char* supernaut_convolutions(const Tensor* x, const Tensor* const* weights, Index count, Tensor** results) {
     return caught([&] {
@@ -621,7 +661,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         Update update_of = *constants;
         share_out(count, {1, 1}, [&](Index begin, Index end, Index) {
             for (Index at = begin; at < end; ++at)
-                if (held[at].defined()) norms[at] = level().squares(data<float>(held[at]), held[at].numel());
+                if (held[at].defined()) norms[at] = levels()[0]->squares(data<float>(held[at]), held[at].numel());
         });
         double sum = 0;
         for (const double norm : norms) sum += norm;
@@ -638,7 +678,7 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
                 const auto [at, offset] = pieces[piece];
                 const Index first = starts[at] + offset, length = std::min(most, ends[at] - first);
                 const float* gradient = held[at].defined() ? data<float>(held[at]) + offset : nullptr;
-                level().update(update_of, data<float>(*weights) + first, data<float>(*momentum) + first, gradient, length);
+                levels()[0]->update(update_of, data<float>(*weights) + first, data<float>(*momentum) + first, gradient, length);
             }
         });
     });

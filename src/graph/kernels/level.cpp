@@ -4,7 +4,8 @@ namespace supernaut::SUPERNAUT_LEVEL {
 namespace {
 
 template <class S, class T>
-constexpr ImageKernels<S, T> kernels{expand<T>,     convolve<S, T>, correlate<S, T>,     collapse<T>,
+constexpr ImageKernels<S, T> kernels{Simd<T>::lanes,
+                                     expand<T>,     convolve<S, T>, correlate<S, T>,     collapse<T>,
                                      moments<S, T>, join<S, T>,     join_gradient<S, T>, norm_gradient<S, T>};
 
 }  // namespace

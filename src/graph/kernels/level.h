@@ -11,6 +11,8 @@ namespace supernaut {
 /// Kernels of images stored as S and computed in T, and of weights in T: see conv.h and join.h.
 template <class S, class T>
 struct ImageKernels {
+    /// What all channels must be multiples of.
+    Index lanes;
     void (*expand)(const ConvShape&, const T*, Index, bool, Index, T*);
     void (*convolve)(const ConvShape&, const Part<const S>*, const T*, const Part<S>*, Index, Index, T*);
     void (*correlate)(const ConvShape&, const Part<const S>*, const Part<const S>*, T*, Index, Index, T*);
@@ -37,11 +39,15 @@ struct Level {
 };
 
 /// One function per level that is compiled: what any CPU of the architecture has (on x86-64 with AVX2, which is asked for
-/// before kernels are used at all), and AVX-512 with its bf16 conversions.
+/// before kernels are used at all), AVX-512 with its bf16 conversions, and the same with vectors of 64 bytes. All three
+/// compute every number by the same operations in the same order.
 namespace base {
 const Level& level();
 }
 namespace avx512 {
+const Level& level();
+}
+namespace wide {
 const Level& level();
 }
 

@@ -6,7 +6,8 @@
 //! Both have gradients. They compute what the operators compute, in fp32, fp64 and bf16 (products and statistics in fp32),
 //! on images in the channels-last layout with a multiple of 8 channels.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -39,9 +40,21 @@ impl Kernels {
                 let found = format!("\"own\" on {}", if device == Device::Cpu { "a CPU without AVX2" } else { "a GPU" });
                 Err(Error::invalid("kernels", found, "\"libtorch\", or nothing for the fastest that the device can run"))
             }
-            asked => Ok(asked.unwrap_or(Self::fastest(device))),
+            asked => {
+                let chosen = asked.unwrap_or(Self::fastest(device));
+                if chosen == Self::Own { check_level().map(|()| chosen) } else { Ok(chosen) }
+            }
         }
     }
+}
+
+/// Refuses a level of instructions that isn't there, where the environment asks for one.
+fn check_level() -> Result<()> {
+    const WANTED: &str = r#""base", or "avx512" or "wide" on a CPU that has AVX-512 with bf16"#;
+    let Some(asked) = std::env::var_os("SUPERNAUT_LEVEL") else { return Ok(()) };
+    // SAFETY: reads a string that ends with a zero.
+    let is_there = CString::new(asked.as_bytes()).is_ok_and(|name| unsafe { supernaut_has_level(name.as_ptr()) });
+    if is_there { Ok(()) } else { Err(Error::invalid("SUPERNAUT_LEVEL", format!("{asked:?}"), WANTED)) }
 }
 
 /// Whether this CPU has the instructions that build.rs compiles the kernels for.
@@ -284,8 +297,9 @@ struct RawSettings {
     epsilon: f64,
 }
 
-// In autograd.cpp. Each gives null, or a message that was allocated by malloc.
+// In autograd.cpp. Those that give a string give null, or a message that was allocated by malloc.
 unsafe extern "C" {
+    fn supernaut_has_level(name: *const c_char) -> bool;
     fn supernaut_convolutions(
         image: *const c_void,
         weights: *const *const c_void,

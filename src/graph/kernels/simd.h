@@ -1,4 +1,4 @@
-// Vectors of 32 bytes and the number types that are stored in them.
+// Vectors and the number types that are stored in them.
 //
 // The vector extensions of GCC need no intrinsics: the same lines become AVX2, AVX-512 or NEON, by the flags that a file is
 // compiled with. It is compiled once per level of instructions, each in a namespace of its own: see level.h. Nothing here
@@ -17,6 +17,10 @@
 #ifndef SUPERNAUT_LEVEL
 #define SUPERNAUT_LEVEL base
 #endif
+/// Bytes of a vector: 32 or 64.
+#ifndef SUPERNAUT_VECTOR
+#define SUPERNAUT_VECTOR 32
+#endif
 
 namespace supernaut {
 
@@ -32,8 +36,10 @@ namespace SUPERNAUT_LEVEL {
 /// `lanes` numbers of type T, which is float or double.
 template <class T>
 struct Simd {
-    typedef T Vector __attribute__((vector_size(32)));
-    static constexpr Index lanes = 32 / sizeof(T);
+    typedef T Vector __attribute__((vector_size(SUPERNAUT_VECTOR)));
+    typedef std::uint16_t Half __attribute__((vector_size(SUPERNAUT_VECTOR / 2)));
+    typedef std::uint32_t Word __attribute__((vector_size(SUPERNAUT_VECTOR)));
+    static constexpr Index lanes = SUPERNAUT_VECTOR / sizeof(T);
 
     static Vector load(const T* from) {
         Vector value;
@@ -44,8 +50,6 @@ struct Simd {
     static void store(T* to, Vector value) { std::memcpy(to, &value, sizeof value); }
 
     static Vector load(const BFloat16* from) {
-        typedef std::uint16_t Half __attribute__((vector_size(16)));
-        typedef std::uint32_t Word __attribute__((vector_size(32)));
         Half half;
         std::memcpy(&half, from, sizeof half);
         return Vector(__builtin_convertvector(half, Word) << 16);
@@ -53,12 +57,12 @@ struct Simd {
 
     /// Rounds to the nearest, ties to even.
     static void store(BFloat16* to, Vector value) {
-#ifdef __AVX512BF16__
         static_assert(sizeof(T) == sizeof(float));
+#if defined(__AVX512BF16__) && SUPERNAUT_VECTOR == 64
+        const __m256bh half = _mm512_cvtneps_pbh(__m512(value));
+#elif defined(__AVX512BF16__)
         const __m128bh half = _mm256_cvtneps_pbh(__m256(value));
 #else
-        typedef std::uint16_t Half __attribute__((vector_size(16)));
-        typedef std::uint32_t Word __attribute__((vector_size(32)));
         Word word = Word(value);
         word += 0x7fff + ((word >> 16) & 1);
         const Half half = __builtin_convertvector(word >> 16, Half);
