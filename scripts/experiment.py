@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Repeats the small experiment of docs/results.md: which methods rank architectures rightly? And do our kernels change that?
+"""Repeats the experiments of docs/results.md: which methods rank architectures rightly? And do our kernels change that?
 
-    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--only NAME ...]
+    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--full EPOCHS] [--only NAME ...]
 
 Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
 every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
 stopped at any time and started again with the same command. In the end, or with `--summary`, the figures of all finished runs are
 written to FOLDER/runs.json, and printed: means with 95 % intervals over the seeds (Student's t), and those of what
-Kendall's tau has gained over the plain recipe, seed by seed. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
+Kendall's tau has gained over the plain recipe, seed by seed. With --full, supernets of the benchmark's own size are trained instead, SPOS without
+and with CaLR and momentum separation, and ranked on fewer images every tenth of the way, too. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
 again. CIFAR10 is the folder of the binary format; the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
 """
 
@@ -16,9 +17,11 @@ import itertools
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple
@@ -35,12 +38,12 @@ threads = 1
 
 [data]
 kind = "cifar10"
-size = 16
+size = {side}
 
 [space]
 kind = "nb201"
 channels = 16
-cells = 1
+cells = {cells}
 {split}
 [train]
 epochs = {epochs}
@@ -51,7 +54,7 @@ sampler = {{ kind = "{sampler}" }}
 momentum_separation = {separation}
 clip = {clip}
 grad_reset = "{grad_reset}"
-augment = {{ crop = 2, flip = true }}
+augment = {{ crop = {crop}, flip = true }}
 
 [search]
 images = 5000
@@ -81,13 +84,16 @@ class Run(NamedTuple):
     epochs: int
     seed: int
     kernels: str = "own"
+    size: str = "small"
+    """`small`, or `full`: as the benchmark has it."""
 
     @property
     def setting(self) -> str:
         """All but the seed."""
         parts = {(False, False): "plain", (True, False): "calr", (False, True): "ms", (True, True): "both"}
         setting = f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
-        return setting if self.kernels == "own" else f"{setting}-{self.kernels}"
+        marks = [self.kernels] * (self.kernels != "own") + [self.size] * (self.size != "small")
+        return "-".join([setting, *marks])
 
     @property
     def plain(self) -> "Run":
@@ -101,7 +107,11 @@ class Run(NamedTuple):
 
     def recipe(self) -> str:
         """Its recipe, in TOML."""
+        side, cells, crop = (32, 5, 4) if self.size == "full" else (16, 1, 2)
         return RECIPE.format(
+            side=side,
+            cells=cells,
+            crop=crop,
             name=self.name,
             seed=self.seed,
             kernels="" if self.kernels == "own" else f'kernels = "{self.kernels}"\n',
@@ -129,11 +139,20 @@ def plan(seeds: int) -> Iterator[Run]:
         yield Run("spos", False, False, "zero", 40, seed, "libtorch")
 
 
+def full_plan(seeds: int, epochs: int) -> Iterator[Run]:
+    """The runs at full size."""
+    for seed, both in itertools.product(range(seeds), (False, True)):
+        yield Run("spos", both, both, "zero", epochs, seed, size="full")
+
+
 def write(path: Path, text: str) -> None:
     """Writes a file that is whole or not there."""
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(text)
     aside.rename(path)
+
+
+TENTHS = range(1, 10)
 
 
 def execute(run: Run, arguments: argparse.Namespace) -> None:
@@ -146,24 +165,64 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     recipe = folder / "recipe.toml"
     write(recipe, run.recipe())
     supernet = folder / ("forest.json" if run.method == "fsnas" else "supernet.safetensors")
-    train = [PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder]
-    rank = [PROGRAM, "rank", "--score", supernet, "--data", arguments.data]
-    rank += ["--truth", arguments.truth, "--list", arguments.list, "--json", ranking]
-    with open(folder / "log.txt", "a") as log:
-        for command in (train, rank):
-            done = subprocess.run([str(part) for part in command], stdout=log, stderr=subprocess.STDOUT)
-            if done.returncode != 0:
-                sys.exit(f"experiment.py: {run.name} ended with status {done.returncode}, see {folder / 'log.txt'}")
+
+    def start(*command: object) -> subprocess.Popen:
+        with open(folder / "log.txt", "a") as log:
+            return subprocess.Popen([PROGRAM, *map(str, command)], stdout=log, stderr=subprocess.STDOUT)
+
+    def finish(process: subprocess.Popen) -> None:
+        if process.wait() != 0:
+            sys.exit(f"experiment.py: {run.name} ended with status {process.returncode}, see {folder / 'log.txt'}")
+
+    def rank(score: Path, result: Path, *more: object) -> None:
+        data = ["--data", arguments.data, "--truth", arguments.truth, "--list", arguments.list]
+        finish(start("rank", "--score", score, *data, "--json", result, *more))
+
+    training = start("train", recipe, "--data", arguments.data, "--out", folder)
+    while run.size == "full" and training.poll() is None:
+        time.sleep(5)
+        tenth = int(10 * progress(folder))
+        result = folder / f"ranking-{tenth}.json"
+        if tenth in TENTHS and not result.exists():
+            copy = folder / "supernet-copy.safetensors"
+            shutil.copyfile(supernet, copy)
+            rank(copy, result, "--images", 1000)
+            copy.unlink()
+    finish(training)
+    rank(supernet, ranking)
     print(f"{run.name}: done", flush=True)
+
+
+def progress(folder: Path) -> float:
+    """How much of a training its checkpoint holds, 0 to 1."""
+    try:
+        with open(folder / "supernet.safetensors", "rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except FileNotFoundError:
+        return 0.0
+    done = json.loads(header["__metadata__"]["supernaut"])["progress"]
+    return done["step"] / done["total"]
 
 
 FIGURES = ("kendall_tau_b", "spearman", "top_pick_truth", "complexity_bias", "complexity_bias_partial")
 
 
 def figures(run: Run, out: Path) -> Dict[str, float]:
-    """What is reported of a finished run."""
-    found = json.loads((out / run.name / "ranking.json").read_text())["groups"][0]["runs"][0]["figures"]
-    return {name: found[name]["value"] for name in FIGURES}
+    """What is reported of a finished run, and Kendall's tau on the way there, by tenths."""
+    found = figures_of(out / run.name / "ranking.json")
+    return {**{name: found[name] for name in FIGURES}, **{f"{FIGURES[0]}_{at}": tau for at, tau in taus(run, out).items()}}
+
+
+def taus(run: Run, out: Path) -> Dict[int, float]:
+    """Kendall's tau after so many tenths of a training."""
+    rankings = {tenth: out / run.name / f"ranking-{tenth}.json" for tenth in TENTHS}
+    return {tenth: figures_of(path)[FIGURES[0]] for tenth, path in rankings.items() if path.exists()}
+
+
+def figures_of(ranking: Path) -> Dict[str, float]:
+    """All figures that `supernaut rank` wrote."""
+    found = json.loads(ranking.read_text())["groups"][0]["runs"][0]["figures"]
+    return {name: figure["value"] for name, figure in found.items()}
 
 
 def known(out: Path) -> Dict[Run, Dict[str, float]]:
@@ -171,7 +230,7 @@ def known(out: Path) -> Dict[Run, Dict[str, float]]:
     path = out / "runs.json"
     lines = json.loads(path.read_text()) if path.exists() else []
     pick = lambda line, names: {name: line[name] for name in names if name in line}
-    return {Run(**pick(line, Run._fields)): pick(line, FIGURES) for line in lines}
+    return {Run(**pick(line, Run._fields)): pick(line, [name for name in line if name not in Run._fields]) for line in lines}
 
 
 def interval(values: List[float]) -> str:
@@ -194,6 +253,9 @@ def report(runs: List[Run], out: Path) -> None:
         pairs = [run for run in of_setting if run != run.plain and run.plain in done]
         cells.append(interval([done[run][FIGURES[0]] - done[run.plain][FIGURES[0]] for run in pairs]) if pairs else "")
         print(f"| {setting} | {len(of_setting)} | " + " | ".join(cells) + " |")
+    for run in runs:
+        if found := taus(run, out):
+            print(f"{run.name}, tau-b: " + ", ".join(f"{tau:.3f} after {tenth} tenths" for tenth, tau in found.items()))
 
 
 def main() -> None:
@@ -206,9 +268,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, len(QUANTILES) + 2))
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
     parser.add_argument("--summary", action="store_true", help="only print what is finished")
+    parser.add_argument("--full", type=int, metavar="EPOCHS", help="supernets of full size, for so many epochs")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
     arguments = parser.parse_args()
-    runs = [run for run in plan(arguments.seeds) if not arguments.only or run.name.startswith(tuple(arguments.only))]
+    planned = full_plan(arguments.seeds, arguments.full) if arguments.full else plan(arguments.seeds)
+    runs = [run for run in planned if not arguments.only or run.name.startswith(tuple(arguments.only))]
     if not arguments.summary:
         done = known(arguments.out)
         left = [run for run in runs if run not in done]
