@@ -85,8 +85,8 @@ impl Picture {
         if height < size.height || width < size.width {
             return Err(Unusable::Size(self.size, format!("at least {size}, the `size` in [data]")));
         }
-        let mut fitted = vec![];
-        self.planes.chunks_exact(height * width).for_each(|plane| size.shrink(plane, self.size, &mut fitted));
+        let (shrinker, mut fitted) = (size.shrinker(self.size), vec![]);
+        self.planes.chunks_exact(height * width).for_each(|plane| shrinker.shrink(plane, &mut fitted));
         Ok(fitted)
     }
 }

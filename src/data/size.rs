@@ -41,26 +41,26 @@ impl Size {
         if self.height > height || self.width > width {
             return Err(Error::invalid("data.size", self, format!("at most {height} x {width}, as large as the images are")));
         }
+        if [self.height, self.width] == [height, width] {
+            return Ok(images.clone());
+        }
+        let shrinker = self.shrinker([height, width]);
         let mut pixels = Vec::with_capacity(images.len() * channels * self.height * self.width);
         let planes = images.iter().flat_map(|image| image.chunks_exact(height * width));
-        planes.for_each(|plane| self.shrink(plane, [height, width], &mut pixels));
+        planes.for_each(|plane| shrinker.shrink(plane, &mut pixels));
         Ok(images.with_pixels(pixels, [channels, self.height, self.width]))
     }
 
-    /// Adds a plane of `[height, width]` pixels, no smaller than this size, to `out` at this size.
-    pub(super) fn shrink(self, plane: &[u8], [height, width]: [usize; 2], out: &mut Vec<u8>) {
+    /// What brings planes of `[height, width]` pixels, no smaller than this size, to this size.
+    pub(super) fn shrinker(self, [height, width]: [usize; 2]) -> Shrinker {
         let [rows, columns] = self.window([height, width]);
-        let (top, left) = ((height - rows) / 2, (width - columns) / 2);
-        let across = overlaps(columns, self.width);
-        let area = (rows * columns) as u64; // of a box, in the units of `overlaps`
-        for down in overlaps(rows, self.height) {
-            let mut sums = vec![0u64; self.width];
-            for (row, part) in down {
-                let line = &plane[(top + row) * width + left..][..columns];
-                let box_sum = |pieces: &Vec<(usize, u64)>| pieces.iter().map(|&(x, part)| part * u64::from(line[x])).sum::<u64>();
-                sums.iter_mut().zip(&across).for_each(|(sum, pieces)| *sum += part * box_sum(pieces));
-            }
-            out.extend(sums.iter().map(|sum| ((2 * sum + area) / (2 * area)) as u8));
+        Shrinker {
+            corner: (height - rows) / 2 * width + (width - columns) / 2,
+            width,
+            columns,
+            down: overlaps(rows, self.height),
+            across: overlaps(columns, self.width),
+            area: (rows * columns) as u64,
         }
     }
 
@@ -71,6 +71,36 @@ impl Size {
             [scaled(width, self.height, self.width).min(height), width]
         } else {
             [height, scaled(height, self.width, self.height).min(width)]
+        }
+    }
+}
+
+/// Makes planes of one size smaller.
+pub(super) struct Shrinker {
+    /// Where the window begins that is kept.
+    corner: usize,
+    /// Of a plane, and of the window.
+    width: usize,
+    columns: usize,
+    /// What each new row and column is made of.
+    down: Vec<Vec<(usize, u64)>>,
+    across: Vec<Vec<(usize, u64)>>,
+    /// Of a box, in the units of `overlaps`.
+    area: u64,
+}
+
+impl Shrinker {
+    /// Adds what becomes of `plane` to `out`.
+    pub(super) fn shrink(&self, plane: &[u8], out: &mut Vec<u8>) {
+        let mut sums = vec![0u64; self.across.len()];
+        for down in &self.down {
+            sums.fill(0);
+            for (row, part) in down {
+                let line = &plane[self.corner + row * self.width..][..self.columns];
+                let box_sum = |pieces: &[(usize, u64)]| pieces.iter().map(|&(x, part)| part * u64::from(line[x])).sum::<u64>();
+                sums.iter_mut().zip(&self.across).for_each(|(sum, pieces)| *sum += part * box_sum(pieces));
+            }
+            out.extend(sums.iter().map(|sum| ((2 * sum + self.area) / (2 * self.area)) as u8));
         }
     }
 }
@@ -143,7 +173,7 @@ mod tests {
 
     fn shrunk(plane: &[u8], from: [usize; 2], height: usize, width: usize) -> Vec<u8> {
         let mut out = vec![];
-        Size { height, width }.shrink(plane, from, &mut out);
+        Size { height, width }.shrinker(from).shrink(plane, &mut out);
         out
     }
 
