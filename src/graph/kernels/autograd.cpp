@@ -133,10 +133,10 @@ struct alignas(128) Pile {
 /// come its own, which it finds in its cache if it wrote them.
 template <class Work>
 void share_out(Index count, Grain grain, Work work) {
-    const Index least = (count + grain.least - 1) / grain.least, many = std::min(workers(), least);
+    const Index units = (count + grain.least - 1) / grain.least, many = std::min(workers(), units);
     std::vector<Pile> piles(many);
     for (Index worker = 0; worker < many; ++worker)
-        piles[worker].cut(least * worker / many * grain.least, std::min(least * (worker + 1) / many * grain.least, count), grain);
+        piles[worker].cut(units * worker / many * grain.least, std::min(units * (worker + 1) / many * grain.least, count), grain);
     spread(many, many, [&](Index, Index, Index worker) {
         for (Index other = 0; other < many; ++other) {
             Pile& pile = piles[(worker + other) % many];

@@ -44,51 +44,68 @@ T share(Index at, Index size) {
     return 1 / T(3 - (at == 0) - (at == size - 1));
 }
 
-/// column = the rows of `image` that row `y` of a 3×3 average reads, added up; each with its own share if `adjoint`.
-template <class S, class T>
-void add_rows(const JoinShape& shape, const S* image, Index y, bool adjoint, T* column) {
-    const Index numbers = shape.width * shape.channels;
-    const Index top = y > 0 ? y - 1 : y, bottom = y + 1 < shape.height ? y + 1 : y;
-    const T middle_share = adjoint ? share<T>(y, shape.height) : 1;
-    const T top_share = top == y ? 0 : adjoint ? share<T>(top, shape.height) : 1;
-    const T bottom_share = bottom == y ? 0 : adjoint ? share<T>(bottom, shape.height) : 1;
-    for (Index at = 0; at < numbers; at += Simd<T>::lanes) {
-        const auto row = [=](Index y) { return Simd<T>::load(image + y * numbers + at); };
-        Simd<T>::store(column + at, row(y) * middle_share + row(top) * top_share + row(bottom) * bottom_share);
+/// The scratch of a thread. What lies outside an image is read from zeros: a share of 0 would make of infinity what is no number.
+template <class T>
+struct Rows {
+    T* row;
+    T* column;  // sums of a few rows, with a pixel of zeros on either side
+    T* outside;  // a row of zeros, whatever it is read as
+
+    Rows(const JoinShape& shape, T* scratch) {
+        const Index numbers = shape.width * shape.channels;
+        row = scratch;
+        outside = row + numbers;
+        column = outside + numbers + shape.channels;
+        for (Index at = 0; at < numbers + shape.channels; at += Simd<T>::lanes) Simd<T>::store(outside + at, Vec<T>{});
+        for (Index at = 0; at < shape.channels; at += Simd<T>::lanes) Simd<T>::store(column + numbers + at, Vec<T>{});
     }
+};
+
+/// rows.column = the rows of `image` that row `y` of a 3×3 average reads, added up; each with its own share if `adjoint`.
+template <class S, class T>
+void add_rows(const JoinShape& shape, const S* image, Index y, bool adjoint, const Rows<T>& rows) {
+    const Index numbers = shape.width * shape.channels;
+    const auto line = [&](Index y) {
+        return y < 0 || y == shape.height ? reinterpret_cast<const S*>(rows.outside) : image + y * numbers;
+    };
+    const auto share_of = [&](Index y) { return adjoint ? share<T>(y, shape.height) : 1; };
+    const S *top = line(y - 1), *middle = line(y), *bottom = line(y + 1);
+    const T top_share = share_of(y - 1), middle_share = share_of(y), bottom_share = share_of(y + 1);
+    T* to = rows.column;
+    for (Index at = 0; at < numbers; at += Simd<T>::lanes)
+        Simd<T>::store(to + at, Simd<T>::load(middle + at) * middle_share + Simd<T>::load(top + at) * top_share +
+                                    Simd<T>::load(bottom + at) * bottom_share);
 }
 
-/// row += row `y` of the 3×3 average of `image`, or of the adjoint of averaging.
+/// rows.row += row `y` of the 3×3 average of `image`, or of the adjoint of averaging.
 template <class S, class T>
-void add_pooled(const JoinShape& shape, const S* image, Index y, bool adjoint, T* column, T* row) {
+void add_pooled(const JoinShape& shape, const S* image, Index y, bool adjoint, const Rows<T>& rows) {
     const Index channels = shape.channels;
-    add_rows(shape, image, y, adjoint, column);
+    add_rows(shape, image, y, adjoint, rows);
     const T row_share = adjoint ? 1 : share<T>(y, shape.height);
     for (Index x = 0; x < shape.width; ++x) {
-        const Index left = x > 0 ? x - 1 : x, right = x + 1 < shape.width ? x + 1 : x;
-        const T own = share<T>(x, shape.width);
         // Forward all three get the share of the pixel that is made, backward each that of the pixel it came from.
-        const T middle_share = own * row_share;
-        const T left_share = left == x ? 0 : adjoint ? share<T>(left, shape.width) : middle_share;
-        const T right_share = right == x ? 0 : adjoint ? share<T>(right, shape.width) : middle_share;
+        const T middle_share = share<T>(x, shape.width) * row_share;
+        const T left_share = adjoint ? share<T>(x - 1, shape.width) : middle_share;
+        const T right_share = adjoint ? share<T>(x + 1, shape.width) : middle_share;
         for (Index channel = 0; channel < channels; channel += Simd<T>::lanes) {
-            const auto pixel = [=](Index x) { return Simd<T>::load(column + x * channels + channel); };
-            T* to = row + x * channels + channel;
-            Simd<T>::store(to, Simd<T>::load(to) + pixel(x) * middle_share + pixel(left) * left_share + pixel(right) * right_share);
+            const auto pixel = [=, from = rows.column](Index x) { return Simd<T>::load(from + x * channels + channel); };
+            T* to = rows.row + x * channels + channel;
+            Simd<T>::store(to, Simd<T>::load(to) + pixel(x) * middle_share + pixel(x - 1) * left_share + pixel(x + 1) * right_share);
         }
     }
 }
 
-/// row = the sum of what is pooled of `images`, whose row `y` starts at `from`; whether there is any.
+/// rows.row = the sum of what is pooled of `images`, whose row `y` starts at `from`; whether there is any.
 template <class S, class T, class Image>
-bool pool_row(const JoinShape& shape, const Image* images, Index count, Index from, Index y, bool adjoint, T* column, T* row) {
+bool pool_row(const JoinShape& shape, const Image* images, Index count, Index from, Index y, bool adjoint, const Rows<T>& rows) {
     bool is_any = false;
     for (Index at = 0; at < count; ++at) {
         if (images[at].form != Form::pooled) continue;
         if (!is_any)
             for (Index number = 0; number < shape.width * shape.channels; number += Simd<T>::lanes)
-                Simd<T>::store(row + number, Vec<T>{});
-        add_pooled(shape, images[at].data + from - y * shape.width * shape.channels, y, adjoint, column, row);
+                Simd<T>::store(rows.row + number, Vec<T>{});
+        add_pooled(shape, images[at].data + from - y * shape.width * shape.channels, y, adjoint, rows);
         is_any = true;
     }
     return is_any;
@@ -114,14 +131,14 @@ template <class S, class T>
 void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
           T* scratch) {
     const Index channels = shape.channels, numbers = shape.width * channels;
-    T *row = scratch, *column = scratch + numbers;
+    const Rows<T> rows(shape, scratch);
     for (Index line = begin * shape.height; line < end * shape.height; ++line) {
         const Index from = line * numbers;
-        const bool is_pooled = pool_row<S>(shape, terms, count, from, line % shape.height, false, column, row);
+        const bool is_pooled = pool_row<S>(shape, terms, count, from, line % shape.height, false, rows);
         for (Index pixel = 0; pixel < numbers; pixel += channels)
             for (Index channel = 0; channel < channels; channel += Simd<T>::lanes) {
                 const Index at = pixel + channel;
-                Vec<T> value = is_pooled ? Simd<T>::load(row + at) : Vec<T>{};
+                Vec<T> value = is_pooled ? Simd<T>::load(rows.row + at) : Vec<T>{};
                 for (const Term<S, T>* term = terms; term < terms + count; ++term) {
                     if (term->form == Form::pooled) continue;
                     const Vec<T> own = Simd<T>::load(term->data + from + at);
@@ -139,25 +156,25 @@ void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count
                    double* sums, const Normed<S, T>* normed, Index norms, Index begin, Index end, T* scratch) {
     constexpr Index lanes = Simd<T>::lanes;
     const Index channels = shape.channels, numbers = shape.width * channels;
-    T *row = scratch, *column = scratch + numbers;
+    const Rows<T> rows(shape, scratch);
     for (Index line = begin * shape.height; line < end * shape.height; ++line) {
         const Index from = line * numbers, image = line / shape.height;
-        const bool is_pooled = pool_row<S>(shape, readers, count, from, line % shape.height, true, column, row);
+        const bool is_pooled = pool_row<S>(shape, readers, count, from, line % shape.height, true, rows);
         for (Index at = 0; at < numbers; at += lanes) {
-            Vec<T> plain = is_pooled ? Simd<T>::load(row + at) : Vec<T>{}, masked{};
+            Vec<T> plain = is_pooled ? Simd<T>::load(rows.row + at) : Vec<T>{}, masked{};
             for (const Reader<S>* reader = readers; reader < readers + count; ++reader) {
                 if (reader->form == Form::plain) plain += Simd<T>::load(reader->data + from + at);
                 if (reader->form == Form::positive) masked += Simd<T>::load(reader->data + from + at);
             }
             if (positive) plain += Simd<T>::load(positive + from + at) > 0 ? masked : Vec<T>{};
-            Simd<T>::store(row + at, plain);
+            Simd<T>::store(rows.row + at, plain);
             Simd<T>::store(gradient + from + at, plain);
         }
         for (Index norm = 0; norm < norms; ++norm) {
             for (Index channel = 0; channel < channels; channel += lanes) {
                 const S* data = normed[norm].data + from + channel;
                 const Vec<T> mean = Simd<T>::load(normed[norm].mean + channel);
-                const auto values = [=](Index pixel) { return Simd<T>::load(row + pixel * channels + channel); };
+                const auto values = [=, row = rows.row](Index pixel) { return Simd<T>::load(row + pixel * channels + channel); };
                 const auto centred = [=](Index pixel, Vec<T>) { return Simd<T>::load(data + pixel * channels) - mean; };
                 // Every norm has the same sum of gradients: the first one's loop makes it.
                 double* first = norm == 0 ? sums + image * channels + channel : nullptr;

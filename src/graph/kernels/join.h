@@ -12,7 +12,7 @@ struct JoinShape {
 
     Index numel() const { return batch * height * width * channels; }
     /// Numbers that `join` and `join_gradient` need as scratch, per thread.
-    Index scratch() const { return 2 * width * channels; }
+    Index scratch() const { return (3 * width + 2) * channels; }
 };
 
 /// How an image enters a sum, or is read.

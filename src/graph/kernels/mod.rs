@@ -363,4 +363,18 @@ mod tests {
         let gap = (found - wanted).abs().max().double_value(&[]);
         assert!(gap < 2e-3, "{gap}"); // 1000 has 5 more bits before the point than fp32 can spare
     }
+
+    #[test]
+    fn what_lies_outside_an_image_is_not_pooled_even_beside_infinity() {
+        for channels in [8, 16] {
+            let image = channels_last(&Tensor::arange(channels * 25, (Kind::Float, Device::Cpu)).view([1, channels, 5, 5]));
+            for [row, column] in [[0, 0], [0, 2], [4, 4], [2, 4]] {
+                _ = image.get(0).get(3).get(row).get(column).fill_(f64::INFINITY);
+            }
+            let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
+            let found = &join(&[Summand { image: &image, form: Form::Pooled, norm: None }], &settings, &[Form::Plain])[0];
+            let wanted = image.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None);
+            assert!(found.allclose(&wanted, 1e-6, 0.0, false), "{channels}"); // false where either is no number
+        }
+    }
 }
