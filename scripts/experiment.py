@@ -8,7 +8,7 @@ every one. A run that is stopped goes on where it was, and what is finished is n
 stopped at any time and started again with the same command. In the end, or with `--summary`, the figures of all finished runs are
 written to FOLDER/runs.json, and printed: means with 95 % intervals over the seeds (Student's t), and those of what
 Kendall's tau has gained over the plain recipe, seed by seed. With --full, supernets of the benchmark's own size are trained instead, SPOS without
-and with CaLR and momentum separation, and ranked on fewer images every tenth of the way, too. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
+and with CaLR and momentum separation, and ranked on fewer images along the way, too: whenever a tenth has gone by. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
 again. CIFAR10 is the folder of the binary format; the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
 """
 
@@ -152,9 +152,6 @@ def write(path: Path, text: str) -> None:
     aside.rename(path)
 
 
-TENTHS = range(1, 10)
-
-
 def execute(run: Run, arguments: argparse.Namespace) -> None:
     """Trains and ranks, unless that was done."""
     folder = arguments.out / run.name
@@ -179,44 +176,51 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
         finish(start("rank", "--score", score, *data, "--json", result, *more))
 
     training = start("train", recipe, "--data", arguments.data, "--out", folder)
-    while run.size == "full" and training.poll() is None:
-        time.sleep(5)
-        tenth = int(10 * progress(folder))
-        result = folder / f"ranking-{tenth}.json"
-        if tenth in TENTHS and not result.exists():
-            copy = folder / "supernet-copy.safetensors"
-            shutil.copyfile(supernet, copy)
-            rank(copy, result, "--images", 1000)
-            copy.unlink()
-    finish(training)
+    try:
+        while run.size == "full" and training.poll() is None:
+            time.sleep(5)
+            if per_cent(supernet) >= max(rankings(folder), default=0) + 10:
+                copy = folder / "supernet-copy.safetensors"
+                shutil.copyfile(supernet, copy)
+                rank(copy, folder / f"ranking-{per_cent(copy)}.json", "--images", 1000)
+                copy.unlink()
+        finish(training)
+    finally:
+        training.terminate()  # unless it is done: nothing goes on that nobody waits for
+        training.wait()
     rank(supernet, ranking)
     print(f"{run.name}: done", flush=True)
 
 
-def progress(folder: Path) -> float:
-    """How much of a training its checkpoint holds, 0 to 1."""
+def per_cent(supernet: Path) -> int:
+    """How much of its training a checkpoint holds."""
     try:
-        with open(folder / "supernet.safetensors", "rb") as file:
+        with open(supernet, "rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     except FileNotFoundError:
-        return 0.0
+        return 0
     done = json.loads(header["__metadata__"]["supernaut"])["progress"]
-    return done["step"] / done["total"]
+    return 100 * done["step"] // done["total"]
+
+
+def rankings(folder: Path) -> Dict[int, Path]:
+    """The rankings that were made along the way, by per cent of the training."""
+    paths = {int(path.stem[len("ranking-") :]): path for path in folder.glob("ranking-*.json")}
+    return dict(sorted(paths.items()))
 
 
 FIGURES = ("kendall_tau_b", "spearman", "top_pick_truth", "complexity_bias", "complexity_bias_partial")
 
 
 def figures(run: Run, out: Path) -> Dict[str, float]:
-    """What is reported of a finished run, and Kendall's tau on the way there, by tenths."""
+    """What is reported of a finished run, and Kendall's tau on the way there, by per cent of it."""
     found = figures_of(out / run.name / "ranking.json")
     return {**{name: found[name] for name in FIGURES}, **{f"{FIGURES[0]}_{at}": tau for at, tau in taus(run, out).items()}}
 
 
 def taus(run: Run, out: Path) -> Dict[int, float]:
-    """Kendall's tau after so many tenths of a training."""
-    rankings = {tenth: out / run.name / f"ranking-{tenth}.json" for tenth in TENTHS}
-    return {tenth: figures_of(path)[FIGURES[0]] for tenth, path in rankings.items() if path.exists()}
+    """Kendall's tau after so many per cent of a training."""
+    return {at: figures_of(path)[FIGURES[0]] for at, path in rankings(out / run.name).items()}
 
 
 def figures_of(ranking: Path) -> Dict[str, float]:
@@ -254,8 +258,9 @@ def report(runs: List[Run], out: Path) -> None:
         cells.append(interval([done[run][FIGURES[0]] - done[run.plain][FIGURES[0]] for run in pairs]) if pairs else "")
         print(f"| {setting} | {len(of_setting)} | " + " | ".join(cells) + " |")
     for run in runs:
-        if found := taus(run, out):
-            print(f"{run.name}, tau-b: " + ", ".join(f"{tau:.3f} after {tenth} tenths" for tenth, tau in found.items()))
+        found = [f"{tau:.3f} at {at} %" for at, tau in taus(run, out).items()]
+        if found:
+            print(f"{run.name}, tau-b along the way: {', '.join(found)}")
 
 
 def main() -> None:
@@ -268,7 +273,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, choices=range(1, len(QUANTILES) + 2))
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
     parser.add_argument("--summary", action="store_true", help="only print what is finished")
-    parser.add_argument("--full", type=int, metavar="EPOCHS", help="supernets of full size, for so many epochs")
+    parser.add_argument("--full", type=int, default=0, metavar="EPOCHS", help="supernets of full size, for so many epochs")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
     arguments = parser.parse_args()
     planned = full_plan(arguments.seeds, arguments.full) if arguments.full else plan(arguments.seeds)
@@ -277,8 +282,13 @@ def main() -> None:
         done = known(arguments.out)
         left = [run for run in runs if run not in done]
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            for running in [pool.submit(execute, run, arguments) for run in left]:
-                running.result()
+            running = [pool.submit(execute, run, arguments) for run in left]
+            try:
+                for one in running:
+                    one.result()
+            finally:
+                for one in running:
+                    one.cancel()  # what hasn't begun
     report(runs, arguments.out)
 
 
