@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use supernaut::graph::{Device, Kernels};
+
 use crate::capi;
 use crate::common::pictures;
 
@@ -204,9 +206,13 @@ fn the_same_recipe_seed_and_data_give_the_same_bytes() {
 
 #[test]
 fn every_level_of_instructions_gives_the_same_bytes() {
+    if Kernels::fastest(Device::Cpu) == Kernels::Libtorch {
+        return; // no kernels of ours, no levels
+    }
     let place = Place::new();
-    // 8 channels are too few for the widest vectors, 16 and 32 aren't.
-    place.recipe("recipe.toml", &RECIPE.replace("channels = 4", "channels = 8").replace("epochs = 16", "epochs = 2"));
+    // 8 channels are too few for the widest vectors, 16 and 32 aren't; 7 pixels leave something over wherever several are taken at a time.
+    let recipe = RECIPE.replace("channels = 4", "channels = 8").replace("epochs = 16", "epochs = 2");
+    place.recipe("recipe.toml", &recipe.replace("kind = \"idx\",", "kind = \"idx\", size = 7,"));
     let train = |level: &str| {
         let arguments = ["train", "recipe.toml", "--data", "data", "--out", level];
         place.command(&arguments).env("SUPERNAUT_LEVEL", level).output().unwrap()

@@ -366,15 +366,30 @@ mod tests {
 
     #[test]
     fn what_lies_outside_an_image_is_not_pooled_even_beside_infinity() {
-        for channels in [8, 16] {
-            let image = channels_last(&Tensor::arange(channels * 25, (Kind::Float, Device::Cpu)).view([1, channels, 5, 5]));
-            for [row, column] in [[0, 0], [0, 2], [4, 4], [2, 4]] {
+        let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
+        let joined = |image: &Tensor, form: Form, reader: Form| {
+            join(&[Summand { image, form, norm: None }], &settings, &[reader]).remove(0)
+        };
+        let of_libtorch = |image: &Tensor| image.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None);
+        for (channels, [height, width]) in [(8, [5, 5]), (16, [5, 5]), (16, [1, 4]), (16, [4, 1])] {
+            let image = Tensor::arange(channels * height * width, (Kind::Float, Device::Cpu)).view([1, channels, height, width]);
+            for [row, column] in [[0, 0], [height - 1, width - 1], [height / 2, width - 1], [0, width / 2]] {
                 _ = image.get(0).get(3).get(row).get(column).fill_(f64::INFINITY);
             }
-            let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
-            let found = &join(&[Summand { image: &image, form: Form::Pooled, norm: None }], &settings, &[Form::Plain])[0];
-            let wanted = image.avg_pool2d([3, 3], [1, 1], [1, 1], false, false, None);
-            assert!(found.allclose(&wanted, 1e-6, 0.0, false), "{channels}"); // false where either is no number
+            let image = channels_last(&image);
+            for kind in [Kind::Float, Kind::BFloat16] {
+                let (found, wanted) =
+                    (joined(&image.to_kind(kind), Form::Pooled, Form::Plain).to_kind(Kind::Float), of_libtorch(&image));
+                let gap = if kind == Kind::Float { 1e-6 } else { 1e-2 };
+                assert!(found.allclose(&wanted, gap, 0.0, false), "{kind:?} {channels} {height} {width}");
+            }
+            // A gradient that comes back from a reader that pools goes to the neighbours.
+            let read_pooled = |image: &Tensor| joined(image, Form::Plain, Form::Pooled);
+            let [found, wanted] = [&read_pooled as &dyn Fn(&Tensor) -> Tensor, &of_libtorch].map(|pool| {
+                let leaf = image.zeros_like().set_requires_grad(true);
+                Tensor::run_backward(&[(pool(&leaf) * &image).sum(None)], &[&leaf], false, false).remove(0)
+            });
+            assert!(found.allclose(&wanted, 1e-6, 0.0, false), "gradient {channels} {height} {width}");
         }
     }
 }
