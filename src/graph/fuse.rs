@@ -1,6 +1,6 @@
 //! The plan pass for our own kernels: what lies between two rounds of convolutions becomes one call.
 //!
-//! A *join* takes the place of a sum with the norms and 3×3 pools in front of it and the ReLU behind it, or of a norm or pool
+//! A *join* takes the place of a sum with the norms and 3×3 pools in front of it and the ReLU or ReLU6 behind it, or of a norm or pool
 //! that stands alone. Convolutions of one input become one call with an output each. Everything else stays as it is.
 
 use std::collections::HashMap;
@@ -55,8 +55,11 @@ impl<'a> Fuser<'a> {
             return;
         }
         match (step.op().expect("a plan is fused once"), self.found.get(&input)) {
-            (Op::Relu(_), Some(&Found::Join(join, Form::Plain))) => {
+            (Op::Relu(_), Some(&Found::Join(join, Form::Plain))) if self.activates(join, Form::Positive) => {
                 self.found.insert(output, Found::Join(join, Form::Positive));
+            }
+            (Op::Relu6(_), Some(&Found::Join(join, Form::Plain))) if self.activates(join, Form::Clipped) => {
+                self.found.insert(output, Found::Join(join, Form::Clipped));
             }
             _ if self.joins(position) => self.join(position),
             (Op::Conv(conv), _) if self.convolves(position, conv) => self.convolve(input, conv),
@@ -67,6 +70,13 @@ impl<'a> Fuser<'a> {
                 self.found.insert(output, Found::Value(value));
             }
         }
+    }
+
+    /// Whether the join at this position can hand out its value in that form: it makes one active form at most.
+    fn activates(&self, join: usize, form: Form) -> bool {
+        let is_other =
+            |found: &Found| matches!(found, Found::Join(at, made) if *at == join && ![Form::Plain, form].contains(made));
+        !self.found.values().any(is_other)
     }
 
     /// Whether this step starts a join: sums, norms and pools do, unless a sum takes them in.

@@ -208,6 +208,21 @@ fn shared_and_merged_calls_are_made_once() {
 }
 
 #[test]
+fn activations_behind_a_norm_are_part_of_its_join() {
+    let calls = |model: &Model, kernels: Kernels, kind: &str| {
+        let plan = Plan::with(model.graph(), &archs(model, 1)[0], kernels);
+        plan.steps().iter().filter(|step| format!("{:?}", step.op()).contains(&format!("Some({kind}("))).count()
+    };
+    for (space, kind) in
+        [(SpaceConfig::MobileNet(small_mobilenet()), "Relu6"), (SpaceConfig::ShuffleNet(small_shufflenet()), "Relu")]
+    {
+        let model = Model::supernet(space, task(8, 10), 1, Device::Cpu).unwrap();
+        assert!(calls(&model, Kernels::Libtorch, kind) > 5);
+        assert_eq!(calls(&model, Kernels::Own, kind), 0);
+    }
+}
+
+#[test]
 fn bf16_stays_within_its_precision() {
     for (channels, kernels) in [(4, Kernels::Libtorch), (8, Kernels::Libtorch), (8, Kernels::Own)] {
         let model = supernet(2, channels);

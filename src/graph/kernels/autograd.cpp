@@ -355,7 +355,9 @@ struct Joined : torch::CustomClassHolder {
     std::vector<Form> readers;
     Index terms;
     bool from_batch;
-    bool has_positive;
+    bool is_active;
+    /// Where what is read as active ends: see join.h.
+    double most;
 };
 
 std::vector<double> numbers(const Tensor* tensor, Index channels, double otherwise) {
@@ -450,25 +452,28 @@ struct Join : Function<Join> {
         for (Index at = 0; at < settings->count; ++at)
             if (settings->terms[at].is_normed) joined->norms.push_back(norm_of(*settings, at, joined->shape, terms[at]));
 
-        Tensor sum, positive;
+        Tensor sum, active;
+        const auto has = [&](Form form) { return std::count(joined->readers.begin(), joined->readers.end(), form) > 0; };
+        TORCH_CHECK(!has(Form::positive) || !has(Form::clipped), "kernels: found readers of a ReLU and of a ReLU6 of one sum");
+        joined->most = has(Form::clipped) ? 6 : std::nan("");
         for (const Form reader : joined->readers) {
-            Tensor& wanted = reader == Form::positive ? positive : sum;
+            Tensor& wanted = is_active(reader) ? active : sum;
             if (!wanted.defined()) wanted = at::empty_like(first, layout);
         }
-        run(*joined, *settings, terms, sum, positive);
+        run(*joined, *settings, terms, sum, active);
 
         variable_list saved, results;
         for (const Norm& norm : joined->norms) saved.push_back(terms[norm.term]);
-        if (positive.defined()) saved.push_back(shared(positive));
-        joined->has_positive = positive.defined();
+        if (active.defined()) saved.push_back(shared(active));
+        joined->is_active = active.defined();
         context->save_for_backward(saved);
         context->saved_data["joined"] = c10::IValue::make_capsule(joined);
-        for (const Form reader : joined->readers) results.push_back(shared(reader == Form::positive ? positive : sum));
+        for (const Form reader : joined->readers) results.push_back(shared(is_active(reader) ? active : sum));
         return results;
     }
 
     static void run(const Joined& joined, const JoinSettings& settings, const variable_list& tensors, const Tensor& sum,
-                    const Tensor& positive) {
+                    const Tensor& active) {
         with_type_of(tensors[0], [&](auto stored, auto type) {
             using S = decltype(stored);
             using T = decltype(type);
@@ -492,7 +497,7 @@ struct Join : Function<Join> {
             share_out(joined.shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
                 kernels<S, T>(joined.shape.channels).join(
                     joined.shape, terms.data(), settings.count, sum.defined() ? data<S>(sum) : nullptr,
-                    positive.defined() ? data<S>(positive) : nullptr, begin, end, scratch.of<T>(worker));
+                    active.defined() ? data<S>(active) : nullptr, T(joined.most), begin, end, scratch.of<T>(worker));
             });
         });
     }
@@ -534,7 +539,7 @@ struct Join : Function<Join> {
         // A single plain gradient is the sum's own already.
         const bool is_own = joined.norms.empty() && readers.size() == 1 && forms[0] == Form::plain;
         const Tensor gradient = is_own ? gradients[0] : at::empty_like(gradients[0], layout);
-        const S* positive = joined.has_positive ? data<S>(saved.back()) : nullptr;
+        const S* active = joined.is_active ? data<S>(saved.back()) : nullptr;
 
         std::vector<double> sums(shape.batch * channels);
         std::vector<std::vector<double>> products(joined.norms.size(), std::vector<double>(shape.batch * channels));
@@ -546,7 +551,7 @@ struct Join : Function<Join> {
         if (!is_own) {
             const Scratch scratch(shape.scratch(), computed(gradient));
             share_out(shape.batch, images_at_once, [&](Index begin, Index end, Index worker) {
-                kernels<S, T>(channels).join_gradient(shape, readers.data(), Index(readers.size()), positive, data<S>(gradient),
+                kernels<S, T>(channels).join_gradient(shape, readers.data(), Index(readers.size()), active, T(joined.most), data<S>(gradient),
                                                       sums.data(), normed.data(), Index(normed.size()), begin, end,
                                                       scratch.of<T>(worker));
             });

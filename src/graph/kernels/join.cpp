@@ -128,7 +128,7 @@ void moments(const JoinShape& shape, const S* x, const T* pivot, Index begin, In
 }
 
 template <class S, class T>
-void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
+void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* active, T most, Index begin, Index end,
           T* scratch) {
     const Index channels = shape.channels, numbers = shape.width * channels;
     const Rows<T> rows(shape, scratch);
@@ -146,13 +146,14 @@ void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, 
                 }
                 if (sum) Simd<T>::store(sum + from + at, value);
                 // Written so that what is not a number stays so.
-                if (positive) Simd<T>::store(positive + from + at, value < 0 ? Vec<T>{} : value);
+                value = value < 0 ? Vec<T>{} : value;
+                if (active) Simd<T>::store(active + from + at, value > most ? Simd<T>::all(most) : value);
             }
     }
 }
 
 template <class S, class T>
-void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count, const S* positive, S* gradient,
+void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count, const S* active, T most, S* gradient,
                    double* sums, const Normed<S, T>* normed, Index norms, Index begin, Index end, T* scratch) {
     constexpr Index lanes = Simd<T>::lanes;
     const Index channels = shape.channels, numbers = shape.width * channels;
@@ -164,9 +165,12 @@ void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count
             Vec<T> plain = is_pooled ? Simd<T>::load(rows.row + at) : Vec<T>{}, masked{};
             for (const Reader<S>* reader = readers; reader < readers + count; ++reader) {
                 if (reader->form == Form::plain) plain += Simd<T>::load(reader->data + from + at);
-                if (reader->form == Form::positive) masked += Simd<T>::load(reader->data + from + at);
+                if (is_active(reader->form)) masked += Simd<T>::load(reader->data + from + at);
             }
-            if (positive) plain += Simd<T>::load(positive + from + at) > 0 ? masked : Vec<T>{};
+            if (active) {
+                const Vec<T> value = Simd<T>::load(active + from + at);
+                plain += (value > 0 & value != most) ? masked : Vec<T>{};
+            }
             Simd<T>::store(rows.row + at, plain);
             Simd<T>::store(gradient + from + at, plain);
         }
@@ -198,8 +202,8 @@ void norm_gradient(const JoinShape& shape, const S* gradient, const S* data, con
 
 #define SUPERNAUT_JOIN(S, T)                                                                                              \
     template void moments<S, T>(const JoinShape&, const S*, const T*, Index, Index, double*, double*);                    \
-    template void join(const JoinShape&, const Term<S, T>*, Index, S*, S*, Index, Index, T*);                             \
-    template void join_gradient(const JoinShape&, const Reader<S>*, Index, const S*, S*, double*, const Normed<S, T>*,    \
+    template void join(const JoinShape&, const Term<S, T>*, Index, S*, S*, T, Index, Index, T*);                          \
+    template void join_gradient(const JoinShape&, const Reader<S>*, Index, const S*, T, S*, double*, const Normed<S, T>*, \
                                 Index, Index, Index, T*);                                                                 \
     template void norm_gradient(const JoinShape&, const S*, const S*, const T*, const T*, const T*, S*, Index, Index);
 SUPERNAUT_JOIN(float, float)

@@ -20,7 +20,11 @@ enum class Form : int {
     plain = 0,
     pooled = 1,  // 3×3 average, stride 1, that doesn't count the padding
     positive = 2,  // its ReLU
+    clipped = 3,  // its ReLU6
 };
+
+/// Each file has its own: see simd.h.
+static inline bool is_active(Form form) { return form == Form::positive || form == Form::clipped; }
 
 /// One summand: `data · scale + shift` by channel where there is a scale, else `data` in the given form.
 template <class S, class T>
@@ -53,14 +57,15 @@ namespace SUPERNAUT_LEVEL {
 template <class S, class T>
 void moments(const JoinShape& shape, const S* x, const T* pivot, Index begin, Index end, double* sums, double* squares);
 
-/// Images `begin…end` of the sum of the terms, and of its ReLU; either may be null.
+/// Images `begin…end` of the sum of the terms, and of that between 0 and `most`; either may be null. A ReLU has no `most`: it
+/// is not a number then, so that no comparison with it holds.
 template <class S, class T>
-void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* positive, Index begin, Index end,
+void join(const JoinShape& shape, const Term<S, T>* terms, Index count, S* sum, S* active, T most, Index begin, Index end,
           T* scratch);
 
 /// Images `begin…end` of the gradient of the sum, given those of its readers; `sums` [batch, channels] are its sums.
 template <class S, class T>
-void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count, const S* positive, S* gradient,
+void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count, const S* active, T most, S* gradient,
                    double* sums, const Normed<S, T>* normed, Index norms, Index begin, Index end, T* scratch);
 
 /// Images `begin…end` of `result = a · gradient + b · data + c`, with a, b and c by channel.

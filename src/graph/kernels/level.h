@@ -18,9 +18,9 @@ struct ImageKernels {
     void (*correlate)(const ConvShape&, const Part<const S>*, const Part<const S>*, T*, Index, Index, T*);
     void (*collapse)(const ConvShape&, const T*, Index, Index, Index, T*);
     void (*moments)(const JoinShape&, const S*, const T*, Index, Index, double*, double*);
-    void (*join)(const JoinShape&, const Term<S, T>*, Index, S*, S*, Index, Index, T*);
-    void (*join_gradient)(const JoinShape&, const Reader<S>*, Index, const S*, S*, double*, const Normed<S, T>*, Index, Index,
-                          Index, T*);
+    void (*join)(const JoinShape&, const Term<S, T>*, Index, S*, S*, T, Index, Index, T*);
+    void (*join_gradient)(const JoinShape&, const Reader<S>*, Index, const S*, T, S*, double*, const Normed<S, T>*, Index,
+                          Index, Index, T*);
     void (*norm_gradient)(const JoinShape&, const S*, const S*, const T*, const T*, const T*, S*, Index, Index);
 };
 

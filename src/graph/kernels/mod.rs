@@ -83,6 +83,8 @@ pub enum Form {
     Pooled = 1,
     /// Its ReLU.
     Positive = 2,
+    /// Its ReLU6. A join has readers of its ReLU or of its ReLU6, not of both.
+    Clipped = 3,
 }
 
 /// Statistics and own weights of a norm.
@@ -391,5 +393,27 @@ mod tests {
             });
             assert!(found.allclose(&wanted, 1e-6, 0.0, false), "gradient {channels} {height} {width}");
         }
+    }
+
+    #[test]
+    fn a_relu_and_a_relu6_are_those_of_libtorch_and_one_join_has_not_both() {
+        let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
+        let image = channels_last(&(Tensor::arange(16 * 25, (Kind::Double, Device::Cpu)).view([1, 16, 5, 5]) * 0.05 - 8.0)); // 0 and 6, too
+        let weights = [0.7, -1.3, 2.1].map(|factor| (&image * factor).sin());
+        let gradient = |values: &dyn Fn(&Tensor) -> Vec<Tensor>| {
+            let leaf = image.copy().set_requires_grad(true);
+            let loss = values(&leaf).iter().zip(&weights).map(|(value, weight)| (value * weight).sum(None)).reduce(|a, b| a + b);
+            Tensor::run_backward(&[loss.unwrap()], &[&leaf], false, false).remove(0)
+        };
+        for (form, active) in [(Form::Positive, Tensor::relu as fn(&Tensor) -> Tensor), (Form::Clipped, Tensor::relu6)] {
+            let readers = [form, Form::Plain, form];
+            let own = |image: &Tensor| join(&[Summand { image, form: Form::Plain, norm: None }], &settings, &readers);
+            let wanted = |image: &Tensor| vec![active(image), image.shallow_clone(), active(image)];
+            assert_eq!(own(&image), wanted(&image));
+            assert!(gradient(&own).allclose(&gradient(&wanted), 1e-12, 1e-12, false), "{form:?}");
+        }
+        let both =
+            || join(&[Summand { image: &image, form: Form::Plain, norm: None }], &settings, &[Form::Clipped, Form::Positive]);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(both)).is_err());
     }
 }

@@ -18,7 +18,7 @@ impl Operator for Relu6 {
     }
 
     fn forward(&self, _: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
-        inputs[0].clamp(0.0, 6.0)
+        inputs[0].relu6() // a clamp's gradient takes several times as long
     }
 
     fn export(&self, onnx: &mut OnnxBuilder, name: &str, _: &[Tensor], inputs: &[ValueId]) -> Result<ValueId> {
