@@ -179,16 +179,19 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     try:
         while run.size == "full" and training.poll() is None:
             time.sleep(5)
-            if per_cent(supernet) >= max(rankings(folder), default=0) + 10:
+            if training.poll() is None and per_cent(supernet) >= max(rankings(folder), default=0) + 10:
                 copy = folder / "supernet-copy.safetensors"
                 shutil.copyfile(supernet, copy)
                 rank(copy, folder / f"ranking-{per_cent(copy)}.json", "--images", 1000)
                 copy.unlink()
         finish(training)
-    finally:
-        training.terminate()  # unless it is done: nothing goes on that nobody waits for
-        training.wait()
-    rank(supernet, ranking)
+    finally:  # nothing goes on that nobody waits for
+        try:
+            training.wait(timeout=30)  # it may have been told already, and be writing a checkpoint
+        except subprocess.TimeoutExpired:
+            training.terminate()
+            training.wait()
+    rank(supernet, ranking, "--out", folder / "judged")  # which goes on where it was, too
     print(f"{run.name}: done", flush=True)
 
 

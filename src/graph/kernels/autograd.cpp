@@ -374,7 +374,8 @@ std::vector<T> as(const std::vector<double>& values) {
 /// Sums over the images of what the kernels left per image.
 std::vector<double> over_images(const std::vector<double>& values, Index channels) {
     std::vector<double> sums(channels);
-    for (size_t at = 0; at < values.size(); ++at) sums[at % channels] += values[at];
+    for (size_t image = 0; image < values.size(); image += channels)
+        for (Index channel = 0; channel < channels; ++channel) sums[channel] += values[image + channel];
     return sums;
 }
 

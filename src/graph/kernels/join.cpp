@@ -169,7 +169,7 @@ void join_gradient(const JoinShape& shape, const Reader<S>* readers, Index count
             }
             if (active) {
                 const Vec<T> value = Simd<T>::load(active + from + at);
-                plain += (value > 0 & value != most) ? masked : Vec<T>{};
+                plain += (value > 0) & (value != most) ? masked : Vec<T>{};
             }
             Simd<T>::store(rows.row + at, plain);
             Simd<T>::store(gradient + from + at, plain);

@@ -1,4 +1,4 @@
-// A sum of normalised, pooled and plain images, with a ReLU of it: all that lies between two rounds of convolutions, in one
+// A sum of normalised, pooled and plain images, with a ReLU or ReLU6 of it: all that lies between two rounds of convolutions, in one
 // pass over memory each way. Images lie as [batch, height, width, channels]; channels are a multiple of 8.
 
 #pragma once

@@ -1,6 +1,6 @@
 //! Kernels of our own, for training and judging supernets on a CPU.
 //!
-//! A supernet of small convolutions spends its time on memory, not on products: each norm, ReLU, pool and sum reads and
+//! A supernet of small convolutions spends its time on memory, not on products: each norm, ReLU or ReLU6, pool and sum reads and
 //! writes whole images. `join` does all that lies between two rounds of convolutions in one pass each way, and
 //! `convolutions` computes 3×3 kernels with a quarter of the products (Winograd's F(4×4, 3×3), arXiv:1509.09308).
 //! Both have gradients. They compute what the operators compute, in fp32, fp64 and bf16 (products and statistics in fp32),
@@ -399,7 +399,7 @@ mod tests {
     fn a_relu_and_a_relu6_are_those_of_libtorch_and_one_join_has_not_both() {
         let settings = NormSettings { from_batch: true, momentum: 0.0, epsilon: 1e-5 };
         let image = channels_last(&(Tensor::arange(16 * 25, (Kind::Double, Device::Cpu)).view([1, 16, 5, 5]) * 0.05 - 8.0)); // 0 and 6, too
-        let weights = [0.7, -1.3, 2.1].map(|factor| (&image * factor).sin());
+        let weights = [0.7, -1.3, 2.1].map(|factor| (&image * factor).cos());
         let gradient = |values: &dyn Fn(&Tensor) -> Vec<Tensor>| {
             let leaf = image.copy().set_requires_grad(true);
             let loss = values(&leaf).iter().zip(&weights).map(|(value, weight)| (value * weight).sum(None)).reduce(|a, b| a + b);
