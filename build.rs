@@ -68,7 +68,7 @@ fn compile_kernels(include: &str) {
         kernels.compile(&format!("supernaut_kernels_{name}"));
     };
     let mut autograd = beside_libtorch(include);
-    autograd.files(["autograd", "conv_shape"].map(source));
+    autograd.files(["autograd", "conv_shape", "pool"].map(source));
     if autograd.get_compiler().is_like_clang() {
         panic!("CXX: found clang, wanted g++: libtorch's threads are those of GCC's OpenMP");
     }

@@ -123,7 +123,8 @@ fn load_cuda() {
     });
 }
 
-/// Settings of libtorch, which has them for the whole process.
+/// Settings of libtorch, which has them for the whole process. With them comes another allocator of its tensors on the CPU, which
+/// keeps what is freed for the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Threads of one operation; 0 for all cores.
@@ -138,6 +139,7 @@ impl Process {
     pub fn apply(self) {
         set_threads(self.threads);
         kernels::set_reproducible(self.reproducible);
+        kernels::keep_memory();
     }
 }
 

@@ -393,8 +393,9 @@ fn workers(step: &Step) -> usize {
     if step.paths.len() < 2 {
         return 1;
     }
-    let Compute { precision, together, .. } = step.compute;
-    let bytes = Activations::of(step.network.graph(), &step.largest).training(precision) * step.batch.labels.size()[0] as u64;
+    let Compute { precision, kernels, together } = step.compute;
+    let each = Activations::of(step.network.graph(), &step.largest).training(precision, kernels);
+    let bytes = each * step.batch.labels.size()[0] as u64;
     Pieces { count: step.paths.len(), bytes }.workers(threads(), step.network.device(), together)
 }
 

@@ -217,6 +217,24 @@ pub(super) fn set_reproducible(yes: bool) {
     unsafe { supernaut_reproducible(yes) }
 }
 
+/// From now on tensors on the CPU lie in blocks that are kept when they are freed.
+pub(super) fn keep_memory() {
+    // SAFETY: libtorch takes another allocator at any time: a tensor is freed by the one that it was allocated by.
+    unsafe { supernaut_pool_install() }
+}
+
+/// The most that tensors take from the system which come to `bytes` at once: a quarter stands for blocks that wait to be used
+/// again, and for what is left over in them where they are.
+pub fn in_blocks(bytes: u64) -> u64 {
+    bytes + bytes / 4
+}
+
+/// Gives the blocks that no tensor uses back to the system.
+pub(super) fn release_memory() {
+    // SAFETY: locks what it changes.
+    unsafe { supernaut_pool_clear() }
+}
+
 /// The launches that `work` made on a CUDA device, to be made again as one.
 pub(super) struct CudaGraph(*mut c_void);
 
@@ -299,6 +317,14 @@ struct RawSettings {
     epsilon: f64,
 }
 
+// In pool.cpp.
+unsafe extern "C" {
+    fn supernaut_pool_install();
+    fn supernaut_pool_clear();
+    #[cfg(test)]
+    fn supernaut_pool_taken() -> usize;
+}
+
 // In autograd.cpp. Those that give a string give null, or a message that was allocated by malloc.
 unsafe extern "C" {
     fn supernaut_has_level(name: *const c_char) -> bool;
@@ -348,6 +374,8 @@ fn check(message: *mut c_char) {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
     use crate::graph::channels_last;
 
@@ -364,6 +392,59 @@ mod tests {
         let wanted = &centred / (centred.square().mean_dim(axes, true, Kind::Double) + 1e-5).sqrt();
         let gap = (found - wanted).abs().max().double_value(&[]);
         assert!(gap < 2e-3, "{gap}"); // 1000 has 5 more bits before the point than fp32 can spare
+    }
+
+    /// What the pool has, and bytes on the CPU; each test is a process of its own, so nobody else allocates.
+    fn taken() -> u64 {
+        // SAFETY: reads a number.
+        unsafe { supernaut_pool_taken() as u64 }
+    }
+
+    fn bytes(count: u64) -> Tensor {
+        Tensor::empty([count as i64], (Kind::Uint8, Device::Cpu))
+    }
+
+    #[test]
+    fn a_block_is_used_again_and_given_back_when_asked_for() {
+        keep_memory();
+        let [large, small] = [1 << 20, (1 << 16) - 1].map(bytes);
+        assert_eq!(taken(), 1 << 20, "small blocks are malloc's");
+        let [at, beside] = [large.data_ptr(), small.data_ptr()];
+        assert!(at as usize % 64 == 0 && beside as usize % 64 == 0, "vectors of 64 bytes");
+        drop(large);
+        assert_eq!(taken(), 1 << 20);
+        let shorter = bytes((1 << 20) - 1000);
+        assert_eq!((shorter.data_ptr(), taken()), (at, 1 << 20));
+        let other = bytes(1 << 18);
+        assert_ne!(other.data_ptr(), at);
+        drop(other);
+        release_memory();
+        assert_eq!(taken(), 1 << 20, "what is in use stays");
+        drop(shorter);
+        release_memory();
+        assert_eq!(taken(), 0);
+    }
+
+    #[test]
+    fn what_waits_is_at_most_a_quarter_of_what_was_in_use() {
+        keep_memory();
+        let mut stream = rand_chacha::ChaCha8Rng::seed_from_u64(3);
+        let (mut tensors, mut most): (Vec<(u64, Tensor)>, u64) = (vec![], 0);
+        for _ in 0..2000 {
+            if tensors.len() > 20 || (tensors.len() > 1 && stream.random_bool(0.4)) {
+                _ = tensors.swap_remove(stream.random_range(0..tensors.len()));
+            } else {
+                let size = stream.random_range(1 << 16..1 << 20);
+                tensors.push((size, bytes(size)));
+            }
+            let used = tensors.iter().map(|(size, _)| size).sum();
+            most = most.max(used);
+            assert!((used..=in_blocks(most)).contains(&taken()), "{used} {} {most}", taken());
+            let addresses: std::collections::BTreeMap<_, _> =
+                tensors.iter().map(|(size, tensor)| (tensor.data_ptr() as u64, *size)).collect();
+            let ends = addresses.iter().map(|(at, size)| at + size);
+            assert!(ends.zip(addresses.keys().skip(1)).all(|(end, next)| end <= *next), "no two tensors share a byte");
+        }
     }
 
     #[test]

@@ -34,6 +34,10 @@ impl Operator for AvgPool {
         Ok(Shape::of_image(channels, out(height), out(width)))
     }
 
+    fn keeps_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, _: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         inputs[0].avg_pool2d([self.kernel; 2], [self.stride; 2], [self.pad; 2], true, false, None)
     }

@@ -37,6 +37,10 @@ impl Operator for BatchNorm {
         vec![("mean", inputs[0].0[0], 0.0), ("variance", inputs[0].0[0], 1.0)]
     }
 
+    fn keeps_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, run: &Run, tensors: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let (scale, shift) = (tensors.weights.first(), tensors.weights.get(1));
         let (mean, variance) = match run.statistics {

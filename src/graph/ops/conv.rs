@@ -96,6 +96,10 @@ impl Operator for Conv {
         !self.bias
     }
 
+    fn keeps_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, run: &Run, tensors: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let (input, run) = &multiplied(inputs[0], run);
         let weight = run.compute(&tensors.weights[0]);

@@ -76,6 +76,10 @@ impl Operator for Linear {
         self.bias == Bias::Absent
     }
 
+    fn keeps_input(&self) -> bool {
+        true
+    }
+
     fn forward(&self, run: &Run, tensors: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let bias = tensors.weights.get(1).map(|bias| run.compute(bias));
         inputs[0].linear(&run.compute(&tensors.weights[0]), bias.as_ref())

@@ -75,6 +75,16 @@ pub trait Operator {
         true
     }
 
+    /// Whether the gradient is computed from the inputs, which training then has to keep.
+    fn keeps_input(&self) -> bool {
+        false
+    }
+
+    /// The same of the output.
+    fn keeps_output(&self) -> bool {
+        false
+    }
+
     /// Computes the node.
     fn forward(&self, run: &Run, tensors: &NodeTensors, inputs: &[&Tensor]) -> Tensor;
 

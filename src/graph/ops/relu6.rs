@@ -17,6 +17,10 @@ impl Operator for Relu6 {
         Ok(inputs[0].clone())
     }
 
+    fn keeps_output(&self) -> bool {
+        true
+    }
+
     fn forward(&self, _: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         inputs[0].relu6() // a clamp's gradient takes several times as long
     }

@@ -1,0 +1,145 @@
+// Where the tensors of a CPU lie. malloc gives a great block back to the system when it is freed, and asks for it again in
+// the next step: each page is then faulted in and zeroed anew. Here blocks are kept, and used again.
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+
+namespace supernaut {
+namespace {
+
+/// Smaller blocks are left to malloc, which keeps them itself.
+constexpr size_t SMALLEST = 1 << 16;
+
+/// What stands in front of a tensor's numbers, which begin at a cache line.
+struct alignas(64) Block {
+    /// Bytes behind it.
+    size_t size;
+    /// How many of them were asked for.
+    size_t asked;
+
+    void* numbers() { return this + 1; }
+    static Block* of(void* numbers) { return static_cast<Block*>(numbers) - 1; }
+};
+
+/// What may be taken from the system if so much was in use at once: a quarter more, so that sizes may differ from step to
+/// step. `in_blocks` in mod.rs counts with it.
+size_t with_slack(size_t most) { return most + most / 4; }
+
+/// Any thread may call it.
+class Pool final : public c10::Allocator {
+public:
+    static Pool& only() {
+        static Pool* const pool = new Pool;  // never freed: tensors may outlive everything
+        return *pool;
+    }
+
+    c10::DataPtr allocate(size_t size) override {
+        void* const numbers = size == 0 ? nullptr : (size < SMALLEST ? fresh(size) : pooled(size))->numbers();
+        return {numbers, numbers, &free, c10::Device(c10::kCPU)};
+    }
+
+    c10::DeleterFnPtr raw_deleter() const override { return &free; }
+
+    void copy_data(void* to, const void* from, size_t size) const override { default_copy_data(to, from, size); }
+
+    /// Gives the blocks that nobody uses back to the system, and forgets how many were used.
+    void clear() {
+        const std::lock_guard lock(mutex_);
+        shrink(0);
+        most_ = used_;
+    }
+
+    size_t taken() {
+        const std::lock_guard lock(mutex_);
+        return taken_;
+    }
+
+private:
+    static Block* fresh(size_t size) { return new (c10::alloc_cpu(sizeof(Block) + size)) Block{size, size}; }
+
+    static void free(void* numbers) {
+        if (numbers == nullptr) return;
+        Block* const block = Block::of(numbers);
+        if (block->size < SMALLEST) {
+            c10::free_cpu(block);
+        } else {
+            only().keep(block);
+        }
+    }
+
+    Block* pooled(size_t size) {
+        const std::lock_guard lock(mutex_);
+        Block* block = waiting(size);
+        if (block == nullptr) {
+            const size_t most = std::max(most_, used_ + size);
+            shrink(with_slack(most) - size);
+            block = fresh(size);
+            taken_ += size;
+        }
+        block->asked = size;
+        used_ += size;
+        wasted_ += block->size - size;
+        most_ = std::max(most_, used_);
+        return block;
+    }
+
+    /// The smallest block that waits and is large enough, unless that wastes too much. Of several the one freed last, which
+    /// is likeliest to be in a cache.
+    Block* waiting(size_t size) {
+        auto best = waiting_.end();
+        for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
+            const bool is_better = best == waiting_.end() || (*at)->size <= (*best)->size;
+            if (size <= (*at)->size && is_better) best = at;
+        }
+        if (best == waiting_.end() || most_ + wasted_ + ((*best)->size - size) > with_slack(most_)) return nullptr;
+        Block* const block = *best;
+        waiting_.erase(best);
+        return block;
+    }
+
+    void keep(Block* block) {
+        const std::lock_guard lock(mutex_);
+        used_ -= block->asked;
+        wasted_ -= block->size - block->asked;
+        waiting_.push_back(block);
+    }
+
+    /// Gives blocks back, those first that have waited longest, until at most `bytes` are taken from the system or none waits.
+    void shrink(size_t bytes) {
+        auto at = waiting_.begin();
+        for (; at != waiting_.end() && taken_ > bytes; ++at) {
+            taken_ -= (*at)->size;
+            c10::free_cpu(*at);
+        }
+        waiting_.erase(waiting_.begin(), at);
+    }
+
+    std::mutex mutex_;
+    /// Blocks that nobody uses, in the order in which they were freed.
+    std::vector<Block*> waiting_;
+    /// Bytes from the system; of blocks in use those that were asked for, and those that were not.
+    size_t taken_ = 0, used_ = 0, wasted_ = 0;
+    /// The most that was in use at once.
+    size_t most_ = 0;
+};
+
+}  // namespace
+
+extern "C" {
+
+/// From now on libtorch's tensors on the CPU lie in the pool.
+void supernaut_pool_install() { c10::SetCPUAllocator(&Pool::only()); }
+
+void supernaut_pool_clear() { Pool::only().clear(); }
+
+/// Bytes that the pool has from the system.
+size_t supernaut_pool_taken() { return Pool::only().taken(); }
+
+}  // extern "C"
+}  // namespace supernaut
