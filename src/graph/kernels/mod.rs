@@ -410,7 +410,7 @@ mod tests {
         let [large, small] = [1 << 20, (1 << 16) - 1].map(bytes);
         assert_eq!(taken(), 1 << 20, "small blocks are malloc's");
         let [at, beside] = [large.data_ptr(), small.data_ptr()];
-        assert!(at as usize % 64 == 0 && beside as usize % 64 == 0, "vectors of 64 bytes");
+        assert!((at as usize).is_multiple_of(64) && (beside as usize).is_multiple_of(64), "vectors of 64 bytes");
         drop(large);
         assert_eq!(taken(), 1 << 20);
         let shorter = bytes((1 << 20) - 1000);
