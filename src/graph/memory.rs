@@ -4,11 +4,12 @@
 //! reader: as if all calls of a level were made at once, which is how the passes that merge siblings make them. `peak` is
 //! the greatest sum of the values alive on one level: what evaluation holds at once. Training keeps those for the backward
 //! pass that gradients are computed from, and there the gradient of a value lives from its last reader's turn to its maker's:
-//! on as many levels as the value in evaluation. So
+//! on as many levels as the value in evaluation. A join's gradient is there masked and in another layout, too, before it is
+//! shared out. So
 //!
-//! `evaluation = peak`, `training = Σ kept values + peak`.
+//! `evaluation = peak`, `training = Σ kept values + peak + 2 × the greatest value`.
 //!
-//! A bound from above: the first gradients are made when nothing else comes and goes, the last when nothing is kept. All values
+//! A bound from above: when the last gradients are made, nothing is kept any more. All values
 //! count as kept in bf16 and with libtorch's kernels, which keep copies: in fp32 where the CPU can't multiply bf16, and of
 //! the parts of what siblings computed together.
 
@@ -28,6 +29,8 @@ pub struct Activations {
     pub kept: u64,
     /// Numbers in the values alive at once.
     pub peak: u64,
+    /// Numbers in the greatest value.
+    pub greatest: u64,
     /// Numbers in the greatest image that a convolution reads, written out once per number of its window. With groups nothing
     /// is written out; there it is input and output twice, which is what they take as fp32 beside bf16.
     pub unfolded: u64,
@@ -51,6 +54,7 @@ impl Activations {
             all: most(|found| found.all),
             kept: most(|found| found.kept),
             peak: most(|found| found.peak),
+            greatest: most(|found| found.greatest),
             unfolded: most(|found| found.unfolded),
         }
     }
@@ -61,7 +65,7 @@ impl Activations {
             (Precision::Fp32, Kernels::Own) => self.kept,
             _ => self.all,
         };
-        kept * size(precision) + self.evaluation(precision)
+        (kept + 2 * self.greatest) * size(precision) + self.evaluation(precision)
     }
 
     /// Bytes for one image that is evaluated.
@@ -82,6 +86,7 @@ impl Activations {
             all: lives.iter().map(|life| life.numbers).sum(),
             kept: lives.iter().filter(|life| life.is_kept).map(|life| life.numbers).sum(),
             peak: (0..=levels).map(alive).max().unwrap_or(0),
+            greatest: lives.iter().map(|life| life.numbers).max().unwrap_or(0),
             unfolded,
         }
     }
@@ -106,7 +111,7 @@ struct Life {
 /// Of every value, and the numbers of the greatest unfolded image.
 fn lives(graph: &Graph, plan: &Plan) -> (Vec<Life>, u64) {
     let of = |shape: &Shape, is_kept, level| Life { numbers: shape.numel() as u64, is_kept, from: level, to: level };
-    let (mut lives, mut unfolded) = (vec![of(graph.input_shape(), false, 0)], 0);
+    let (mut lives, mut unfolded) = (vec![of(graph.input_shape(), true, 0)], 0);
     let mut made: HashMap<Value, (usize, Shape)> = HashMap::from([(0, (0, graph.input_shape().clone()))]);
     for step in plan.steps() {
         let inputs: Vec<&(usize, Shape)> = step.inputs.iter().map(|input| &made[input]).collect();
@@ -137,7 +142,7 @@ fn lives(graph: &Graph, plan: &Plan) -> (Vec<Life>, u64) {
 /// still in use, and the next phase may want blocks of other sizes.
 #[allow(unsafe_code)]
 pub fn give_back() {
-    kernels::release_memory();
+    kernels::clear_pool();
     // SAFETY: no arguments that could be wrong; glibc locks its own tables.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
@@ -173,18 +178,19 @@ mod tests {
         let of = |option| Activations::of(&graph, &Arch::new(graph.genes(), &[option]).unwrap());
         // Image 16, stem 128, pooled 8, logits 3. The stem reads 9 × 16 numbers unfolded. Gradients want the image and what is
         // pooled.
-        let found = Activations { all: 16 + 128 + 8 + 3, kept: 16 + 8, peak: 16 + 128, unfolded: 9 * 16 };
+        let found = Activations { all: 16 + 128 + 8 + 3, kept: 16 + 8, peak: 16 + 128, greatest: 128, unfolded: 9 * 16 };
         assert_eq!(of(0), found);
         // ReLU, convolution and sum of 128 each. The stem waits for the sum, so three of 128 are there at once. The ReLU is kept.
-        let found = Activations { all: 16 + 4 * 128 + 8 + 3, kept: 16 + 128 + 8, peak: 3 * 128, unfolded: 9 * 128 };
+        let found =
+            Activations { all: 16 + 4 * 128 + 8 + 3, kept: 16 + 128 + 8, peak: 3 * 128, greatest: 128, unfolded: 9 * 128 };
         assert_eq!(of(1), found);
         assert_eq!(Activations::most(&graph), of(1));
         let bytes = |option, precision| {
             let [own, libtorch] = [Kernels::Own, Kernels::Libtorch].map(|kernels| of(option).training(precision, kernels));
             [of(option).evaluation(precision), own, libtorch]
         };
-        assert_eq!(bytes(1, Precision::Fp32), [4 * 384, 4 * 152 + 4 * 384, 4 * 539 + 4 * 384]);
+        assert_eq!(bytes(1, Precision::Fp32), [4 * 384, 4 * (152 + 256 + 384), 4 * (539 + 256 + 384)]);
         let alive = 2 * (144 + 144);
-        assert_eq!(bytes(0, Precision::Bf16), [alive, 2 * 155 + alive, 2 * 155 + alive]);
+        assert_eq!(bytes(0, Precision::Bf16), [alive, 2 * (155 + 256) + alive, 2 * (155 + 256) + alive]);
     }
 }

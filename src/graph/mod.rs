@@ -15,7 +15,7 @@ mod side_by_side;
 
 use serde::Serialize;
 
-pub use kernels::{Kernels, in_blocks};
+pub use kernels::{Kernels, in_pool};
 pub use memory::{Activations, give_back};
 pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};

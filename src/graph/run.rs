@@ -139,7 +139,7 @@ impl Process {
     pub fn apply(self) {
         set_threads(self.threads);
         kernels::set_reproducible(self.reproducible);
-        kernels::keep_memory();
+        kernels::install_pool();
     }
 }
 

@@ -26,7 +26,7 @@ impl Pieces {
     /// gets all of them. With fewer than two pieces a thread, too many threads would be idle at the end; large pieces, which
     /// gain little, would take too much memory together.
     pub fn workers(self, threads: usize, device: Device, together: u64) -> usize {
-        let are_enough = self.count >= 2 * threads && threads as u64 * self.bytes <= together;
+        let are_enough = self.count >= 2 * threads && kernels::in_pool(threads as u64 * self.bytes) <= together;
         if device == Device::Cpu && are_enough { threads.max(1) } else { 1 }
     }
 }
@@ -67,7 +67,7 @@ mod tests {
         let workers = |count, threads, bytes| Pieces { count, bytes }.workers(threads, Device::Cpu, 100);
         assert_eq!([3, 4, 5].map(|count| workers(count, 2, 0)), [1, 2, 2]);
         assert_eq!([workers(31, 16, 0), workers(32, 16, 0), workers(100, 1, 0), workers(0, 2, 0)], [1, 16, 1, 1]);
-        assert_eq!([workers(32, 16, 6), workers(32, 16, 7), workers(32, 2, 50)], [16, 1, 2]);
+        assert_eq!([workers(32, 16, 5), workers(32, 16, 6), workers(32, 2, 40)], [16, 1, 2]);
         assert_eq!(Pieces { count: 100, bytes: 0 }.workers(2, Device::Cuda(0), 100), 1);
     }
 

@@ -7,7 +7,7 @@
 use super::export;
 use super::recipe::Recipe;
 use crate::data::CACHE_ENDING;
-use crate::graph::{Activations, Device, Kernels, Precision, in_blocks};
+use crate::graph::{Activations, Device, Kernels, Precision, in_pool};
 use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
@@ -102,8 +102,8 @@ impl Memory {
 impl Bounds {
     /// A step that keeps the values of `passes` paths at once.
     fn training(&self, table: &str, batch: usize, passes: u64) -> Need {
-        let per_image = in_blocks(passes * self.activations.training(self.precision, self.kernels));
-        let fixed = self.before + in_blocks((VECTORS + self.groups) * self.weights);
+        let per_image = in_pool(passes * self.activations.training(self.precision, self.kernels));
+        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights);
         let most = self.limit.saturating_sub(fixed) / per_image;
         let smaller = match most >= 1 && fixed + self.checkpoint() <= self.limit {
             true => format!(" (or a smaller {table}.batch, at most {most})"),
@@ -116,7 +116,7 @@ impl Bounds {
     }
 
     fn evaluation(&self, batch: usize) -> Need {
-        let images = in_blocks(batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision));
+        let images = in_pool(batch.min(self.counts[0]) as u64 * self.activations.evaluation(self.precision));
         Need { bytes: self.judging() + images.max(self.checkpoint()), work: format!("evaluation in batches of {batch}") }
     }
 
@@ -124,13 +124,13 @@ impl Bounds {
     fn proof(&self) -> Need {
         let images = export::BATCH.min(self.counts[1]);
         let each = self.activations.evaluation(Precision::Fp32);
-        let both = images as u64 * (in_blocks(each) + each);
+        let both = images as u64 * (in_pool(each) + each);
         Need { bytes: self.judging() + both, work: format!("the proof of a file on {images} images at a time") }
     }
 
     /// Before there is an image.
     fn judging(&self) -> u64 {
-        self.before + in_blocks(VECTORS * self.weights)
+        self.before + in_pool(VECTORS * self.weights)
     }
 
     /// Weights and momentum as they are written or read: as tensors, and as a file.
@@ -184,7 +184,7 @@ mod tests {
             limit: megabytes * MEGABYTE,
             before: 100 * MEGABYTE,
             weights: 4 * MEGABYTE,
-            activations: Activations { all: 0, kept: 120_000, peak: 80_000, unfolded: 0 },
+            activations: Activations { all: 0, kept: 100_000, peak: 80_000, greatest: 10_000, unfolded: 0 },
             precision: Precision::Fp32,
             kernels: Kernels::Own,
             groups: 5,

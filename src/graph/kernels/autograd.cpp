@@ -1,6 +1,6 @@
 // The kernels as functions of libtorch with gradients, and the C interface that mod.rs calls.
 //
-// This file alone knows libtorch. It is compiled without the flags of the kernels: see simd.h.
+// Like pool.cpp and cuda.cpp, and no kernel, it knows libtorch. It is compiled without the flags of the kernels: see simd.h.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -4,6 +4,8 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <c10/util/Exception.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <mutex>
@@ -28,7 +30,7 @@ struct alignas(64) Block {
 };
 
 /// What may be taken from the system if so much was in use at once: a quarter more, so that sizes may differ from step to
-/// step. `in_blocks` in mod.rs counts with it.
+/// step. `in_pool` in mod.rs counts with it.
 size_t with_slack(size_t most) { return most + most / 4; }
 
 /// Any thread may call it.
@@ -40,7 +42,7 @@ public:
     }
 
     c10::DataPtr allocate(size_t size) override {
-        void* const numbers = size == 0 ? nullptr : (size < SMALLEST ? fresh(size) : pooled(size))->numbers();
+        void* const numbers = size == 0 ? nullptr : (size < SMALLEST ? small(size) : pooled(size))->numbers();
         return {numbers, numbers, &free, c10::Device(c10::kCPU)};
     }
 
@@ -48,11 +50,11 @@ public:
 
     void copy_data(void* to, const void* from, size_t size) const override { default_copy_data(to, from, size); }
 
-    /// Gives the blocks that nobody uses back to the system, and forgets how many were used.
+    /// Gives the blocks that nobody uses back to the system, and forgets how much was in use before.
     void clear() {
         const std::lock_guard lock(mutex_);
         shrink(0);
-        most_ = used_;
+        most_ = used_ + wasted_;
     }
 
     size_t taken() {
@@ -61,7 +63,20 @@ public:
     }
 
 private:
-    static Block* fresh(size_t size) { return new (c10::alloc_cpu(sizeof(Block) + size)) Block{size, size}; }
+    /// A block that nobody uses. What is looked through often lies side by side.
+    struct Waiting {
+        size_t size;
+        Block* block;
+    };
+
+    static Block* small(size_t size) { return new (c10::alloc_cpu(sizeof(Block) + size)) Block{size, size}; }
+
+    /// Pages of its own: malloc would put some blocks into its heap, which keeps what was freed between two that are in use.
+    static Block* fresh(size_t size) {
+        void* const pages = mmap(nullptr, sizeof(Block) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        TORCH_CHECK(pages != MAP_FAILED, "memory: found no ", size, " bytes for a tensor");
+        return new (pages) Block{size, size};
+    }
 
     static void free(void* numbers) {
         if (numbers == nullptr) return;
@@ -94,11 +109,11 @@ private:
     Block* waiting(size_t size) {
         auto best = waiting_.end();
         for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
-            const bool is_better = best == waiting_.end() || (*at)->size <= (*best)->size;
-            if (size <= (*at)->size && is_better) best = at;
+            const bool is_better = best == waiting_.end() || at->size <= best->size;
+            if (size <= at->size && is_better) best = at;
         }
-        if (best == waiting_.end() || most_ + wasted_ + ((*best)->size - size) > with_slack(most_)) return nullptr;
-        Block* const block = *best;
+        if (best == waiting_.end() || most_ + wasted_ + (best->size - size) > with_slack(most_)) return nullptr;
+        Block* const block = best->block;
         waiting_.erase(best);
         return block;
     }
@@ -107,22 +122,22 @@ private:
         const std::lock_guard lock(mutex_);
         used_ -= block->asked;
         wasted_ -= block->size - block->asked;
-        waiting_.push_back(block);
+        waiting_.push_back({block->size, block});
     }
 
     /// Gives blocks back, those first that have waited longest, until at most `bytes` are taken from the system or none waits.
     void shrink(size_t bytes) {
         auto at = waiting_.begin();
         for (; at != waiting_.end() && taken_ > bytes; ++at) {
-            taken_ -= (*at)->size;
-            c10::free_cpu(*at);
+            taken_ -= at->size;
+            munmap(at->block, sizeof(Block) + at->size);
         }
         waiting_.erase(waiting_.begin(), at);
     }
 
     std::mutex mutex_;
-    /// Blocks that nobody uses, in the order in which they were freed.
-    std::vector<Block*> waiting_;
+    /// In the order in which they were freed.
+    std::vector<Waiting> waiting_;
     /// Bytes from the system; of blocks in use those that were asked for, and those that were not.
     size_t taken_ = 0, used_ = 0, wasted_ = 0;
     /// The most that was in use at once.

@@ -17,6 +17,7 @@ impl Operator for Relu6 {
         Ok(inputs[0].clone())
     }
 
+    // By itself libtorch keeps the input, of the same size.
     fn keeps_output(&self) -> bool {
         true
     }
