@@ -229,9 +229,9 @@ fn bf16_stays_within_its_precision() {
         let (images, labels) = device_pictures(32, 8, 3).slice(0, 32);
         let dead = model.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|").unwrap();
         for arch in archs(&model, 200).into_iter().chain([dead]) {
-            let plan = Plan::with(model.graph(), &arch, kernels);
+            let [unplanned, plan] = [Plan::unplanned(model.graph(), &arch), Plan::with(model.graph(), &arch, kernels)];
             let slots = model.network.slots_of(&plan);
-            let [exact, rounded] = [Precision::Fp32, Precision::Bf16].map(|precision| {
+            let [exact, rounded] = [(unplanned, Precision::Fp32), (plan, Precision::Bf16)].map(|(plan, precision)| {
                 let logits = plan.run(&model.network, &Run { precision, ..TRAIN }, &images);
                 assert_eq!(logits.kind(), Kind::Float);
                 let loss = logits.cross_entropy_loss::<Tensor>(&labels, None, tch::Reduction::Mean, -100, 0.0);

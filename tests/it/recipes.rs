@@ -1,64 +1,97 @@
-//! Every recipe that is shipped reads, and trains two steps.
+//! Every recipe that is shipped reads, trains two steps, and ends in proven files; with CaLR and momentum separation on or off.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use supernaut::graph::Device;
+use supernaut::Result;
+use supernaut::loss::LossConfig;
 use supernaut::partition::PartitionConfig;
 use supernaut::run::forest;
-use supernaut::run::images::Lessons;
-use supernaut::run::job::{Cancel, Job};
-use supernaut::run::model::Model;
+use supernaut::run::job::Cancel;
 use supernaut::run::project::Project;
-use supernaut::run::recipe::{Recipe, RetrainConfig, Start};
-use supernaut::run::trainer::Trainer;
+use supernaut::run::recipe::{Recipe, RetrainConfig, SearchConfig, Start};
+use supernaut::sampler::SamplerConfig;
+use supernaut::schedule::{ComplexityAware, Cosine, ScheduleConfig};
 use supernaut::search::{Random, StrategyConfig};
+use supernaut::space::SpaceConfig;
 
-use crate::common::{dataset, device_pictures, task};
+use crate::common::dataset;
 
-/// Trains every supernet of a recipe for two steps, and goes on to proven files.
-fn run_whole(mut recipe: Recipe) {
-    let (folder, data) = (tempfile::tempdir().unwrap(), dataset(12, 8, 16));
+/// All shipped recipes.
+fn recipes() -> Vec<Recipe> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let read = |path: &Path| Recipe::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    std::fs::read_dir(folder).unwrap().map(|entry| read(&entry.unwrap().path())).collect()
+}
+
+/// The same method in the least time: two steps of two images for each supernet, one cell a stage, two candidates, no
+/// retraining.
+fn shortened(recipe: &Recipe) -> Recipe {
+    let mut recipe = recipe.clone();
+    if let SpaceConfig::Nb201(nb201) = &mut recipe.space {
+        nb201.cells = 1;
+    }
     recipe.validation = 8.into();
-    recipe.train.epochs = 1;
+    (recipe.train.epochs, recipe.train.batch) = (1, 2);
+    if let SamplerConfig::Shift(shift) = &mut recipe.train.sampler {
+        shift.warm_up = 0;
+    }
+    for term in &mut recipe.train.loss {
+        if let LossConfig::Landmark(landmark) = term {
+            landmark.warm_up = 0;
+        }
+    }
     for split in &mut recipe.split {
         split.epochs = split.epochs.min(1);
         if let PartitionConfig::GradientMatching(matching) = &mut split.by {
             matching.samples = 1;
         }
     }
-    recipe.search.strategy = StrategyConfig::Random(Random { trials: 2 });
+    let strategy = StrategyConfig::Random(Random { trials: 2 });
+    recipe.search = SearchConfig { strategy, images: 0, limits: Default::default(), ..recipe.search };
     recipe.retrain = RetrainConfig { start: Start::Supernet, epochs: 0, ..recipe.retrain };
     recipe.latency.seconds = 0.01;
-    let (levels, name) = (recipe.split.len(), recipe.name.clone());
-    let mut project = Project::open(recipe, &data, folder.path(), Cancel::default()).unwrap();
-    let result = project.run(&mut ()).unwrap();
-    assert_eq!(result["subnets"][0]["verify"]["top1_agreement"], 1.0, "{name}");
-    for (file, manifest) in forest::checkpoints(&folder.path().join(forest::FILE)).unwrap() {
-        assert_eq!((manifest.part.level, manifest.progress.step, manifest.progress.total), (levels, 2, 2), "{}", file.display());
+    recipe
+}
+
+/// Runs `work` on a project of `recipe` with small pictures, after which every supernet has been trained for two steps.
+fn in_a_project<T>(recipe: &Recipe, work: impl FnOnce(&mut Project) -> Result<T>) -> Result<T> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut project = Project::open(recipe.clone(), &dataset(12, 8, 16), folder.path(), Cancel::default())?;
+    let result = work(&mut project)?;
+    let file = if recipe.split.is_empty() { "supernet.safetensors" } else { forest::FILE };
+    for (file, manifest) in forest::checkpoints(&folder.path().join(file))? {
+        let progress = (manifest.part.level, manifest.progress.step, manifest.progress.total);
+        assert_eq!(progress, (recipe.split.len(), 2, 2), "{}: {}", recipe.name, file.display());
     }
+    Ok(result)
 }
 
 #[test]
-fn every_recipe_trains_two_steps() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let mut recipe = Recipe::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        recipe.train.batch = 2;
+fn every_recipe_trains_two_steps_and_ends_in_proven_files() {
+    for recipe in recipes() {
         let again: Recipe = Recipe::from_json(&serde_json::to_string(&recipe).unwrap()).unwrap();
         assert_eq!((&again, again.hash()), (&recipe, recipe.hash()), "JSON keeps all of it");
-        if !recipe.split.is_empty() {
-            run_whole(recipe);
-            continue;
-        }
-        let recipe = Arc::new(recipe);
-        let model = Model::supernet(recipe.space.clone(), task(16, 10), recipe.seed, Device::Cpu).unwrap();
-        let images = device_pictures(8, 16, 1);
-        let lessons = Lessons { train: images.all(), validation: images.all(), hash: "data".into() };
-        let mut trainer = Trainer::new(recipe, model, lessons).unwrap();
-        for _ in 0..2 {
-            assert!(trainer.advance().unwrap().unwrap().loss.unwrap().is_finite(), "{}", path.display());
+        let result = in_a_project(&shortened(&recipe), |project| project.run(&mut ())).unwrap();
+        let subnets = result["subnets"].as_array().unwrap();
+        assert!(!subnets.is_empty() && subnets.iter().all(|subnet| subnet["verify"]["top1_agreement"] == 1.0), "{}", recipe.name);
+    }
+}
+
+/// Π-NAS trains two paths a step that differ in every operation, so that no momentum group has both.
+#[test]
+fn calr_and_momentum_separation_go_with_every_method_but_separation_with_pi_nas() {
+    let calr = ScheduleConfig::ComplexityAware(ComplexityAware::default());
+    for mut recipe in recipes().iter().filter(|recipe| recipe.name.starts_with("nb201-")).map(shortened) {
+        for (schedule, separation) in [(None, false), (None, true), (Some(&calr), false), (Some(&calr), true)] {
+            recipe.train.schedule = schedule.cloned().unwrap_or(ScheduleConfig::Cosine(Cosine::default()));
+            recipe.train.momentum_separation = separation;
+            let outcome = in_a_project(&recipe, |project| project.train(&mut ()).map(|_| ()));
+            let message = outcome.err().map_or(String::new(), |error| error.to_string());
+            let wanted = match recipe.name == "nb201-pinas" && separation {
+                true => "train.momentum_separation: found true with the sampler \"disjoint\"",
+                false => "",
+            };
+            assert!(message.starts_with(wanted) && message.is_empty() == wanted.is_empty(), "{}: {message}", recipe.name);
         }
     }
 }

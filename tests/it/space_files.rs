@@ -425,7 +425,7 @@ fn a_space_without_a_choice_or_without_its_cell() {
 }
 
 #[test]
-fn ten_to_the_thirty_architectures_are_searched_like_a_few() {
+fn ten_to_the_thirty_architectures_are_trained_exported_and_searched_like_a_few() {
     let operations: String =
         (0..10).map(|n| format!("o{n} = {{ kind = \"conv_norm\", kernel = {} }}\n", 1 + 2 * (n % 2))).collect();
     let names: Vec<String> = (0..10).map(|n| format!("\"o{n}\"")).collect();
@@ -441,7 +441,14 @@ fn ten_to_the_thirty_architectures_are_searched_like_a_few() {
     let images = RunData::new(&recipe, &data).unwrap();
     let supernet = Model::supernet(space, images.task.clone(), 0, Device::Cpu).unwrap();
     assert_eq!(count(supernet.graph().genes()), format!("1{}", "0".repeat(30)));
-    let mut search = Search::new(Arc::new(recipe), supernet, &images, None).unwrap();
+    let recipe = Arc::new(recipe);
+    let mut trainer = Trainer::new(recipe.clone(), supernet, images.lessons()).unwrap();
+    (0..2).for_each(|_| assert!(trainer.advance().unwrap().unwrap().loss.unwrap().is_finite()));
+    let supernet = trainer.into_model();
+    let pictures = device_pictures(16, 8, 2);
+    let subnet = cut_out(&supernet, &archs(&supernet, 1)[0], &pictures, 8, 0).unwrap();
+    assert_eq!(verify(&onnx_bytes(&subnet, "hash", 17).unwrap(), &subnet, &pictures, 1e-4).unwrap().top1_agreement, 1.0);
+    let mut search = Search::new(recipe, supernet, &images, None).unwrap();
     while search.advance().unwrap().is_some() {}
     assert!(search.evaluations().len() >= 4 && search.evaluations().iter().all(|found| found.macs <= 150_000));
 }

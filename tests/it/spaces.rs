@@ -254,7 +254,7 @@ fn no_architecture_takes_more_memory_than_the_one_that_is_found() {
         let most = Activations::most(supernet.graph());
         for arch in archs(&supernet, 200) {
             let found = Activations::of(supernet.graph(), &arch);
-            let figures = |of: &Activations| [of.all, of.kept, of.peak, of.unfolded];
+            let figures = |of: &Activations| [of.all, of.kept, of.peak, of.greatest, of.unfolded];
             let within = figures(&found).iter().zip(figures(&most)).all(|(found, most)| *found <= most);
             assert!(within, "{arch:?}: {found:?}, most {most:?}");
         }
@@ -304,18 +304,24 @@ fn groups_follow_a_gene_of_any_width_and_training_resumes_to_the_same_bytes() {
 }
 
 #[test]
-fn a_run_ends_in_proven_files() {
-    for space in [SpaceConfig::MobileNet(small_mobilenet()), SpaceConfig::ShuffleNet(small_shufflenet())] {
-        let (folder, recipe) = (tempfile::tempdir().unwrap(), recipe(space.clone()));
-        let result = Project::open(recipe, &dataset(56, 20, 8), folder.path(), Cancel::default()).unwrap().run(&mut ()).unwrap();
-        let subnet = &result["subnets"][0];
-        let arch = space.parse(subnet["arch"].as_str().unwrap()).unwrap();
-        let graph = space.graph(&task(8, 8), Norm::Own).unwrap();
-        assert_eq!(space.canonical(&graph, &Region::whole(graph.genes()), &arch), arch);
-        assert_eq!(subnet["verify"]["top1_agreement"], 1.0);
-        assert!(folder.path().join(subnet["onnx"].as_str().unwrap()).exists());
-        let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
-        assert!(page.contains("<svg role=\"img\"") && page.contains(">stem</text>"), "the chain of layers is drawn");
+fn a_run_ends_in_proven_files_with_the_stems_for_small_images_and_for_those_of_imagenet() {
+    for (stem_stride, side) in [(1, 8), (2, 16)] {
+        for space in [
+            SpaceConfig::MobileNet(MobileNet { stem_stride, ..small_mobilenet() }),
+            SpaceConfig::ShuffleNet(ShuffleNet { stem_stride, ..small_shufflenet() }),
+        ] {
+            let (folder, recipe) = (tempfile::tempdir().unwrap(), recipe(space.clone()));
+            let mut project = Project::open(recipe, &dataset(56, 20, side), folder.path(), Cancel::default()).unwrap();
+            let result = project.run(&mut ()).unwrap();
+            let subnet = &result["subnets"][0];
+            let arch = space.parse(subnet["arch"].as_str().unwrap()).unwrap();
+            let graph = space.graph(&task(side as i64, side), Norm::Own).unwrap();
+            assert_eq!(space.canonical(&graph, &Region::whole(graph.genes()), &arch), arch);
+            assert_eq!(subnet["verify"]["top1_agreement"], 1.0);
+            assert!(folder.path().join(subnet["onnx"].as_str().unwrap()).exists());
+            let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+            assert!(page.contains("<svg role=\"img\"") && page.contains(">stem</text>"), "the chain of layers is drawn");
+        }
     }
 }
 
