@@ -230,7 +230,11 @@ impl Place {
 fn project(args: &RunArgs) -> Result<Project> {
     let mut recipe = Recipe::read(&args.recipe)?;
     recipe.seed = args.seed.unwrap_or(recipe.seed);
-    args.place.project(recipe, &args.out)
+    let project = args.place.project(recipe, &args.out)?;
+    if let Some(gene) = project.momentum_gene()? {
+        eprintln!("momentum: a buffer per option of {gene}");
+    }
+    Ok(project)
 }
 
 fn run(args: RunArgs) -> Result<()> {

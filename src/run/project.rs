@@ -103,6 +103,15 @@ impl Project {
         &self.data
     }
 
+    /// The gene whose options have momentum buffers of their own, if momentum is separated.
+    pub fn momentum_gene(&self) -> Result<Option<String>> {
+        if !self.recipe.train.momentum_separation {
+            return Ok(None);
+        }
+        let graph = self.recipe.space.graph(&self.data.task, Norm::Shared)?;
+        Ok(Some(graph.genes()[self.recipe.momentum_gene(graph.genes())?].name.clone()))
+    }
+
     /// All phases. Gives what `result.json` holds.
     pub fn run(&mut self, watch: &mut dyn Watch) -> Result<Value> {
         let forest = self.train(watch)?;
