@@ -32,6 +32,23 @@ fn on_the_benchmark(truth: &Truth, search: &str, seed: u64) -> (f64, usize) {
 }
 
 #[test]
+fn the_example_of_an_own_loop_ends_with_a_front() {
+    let tests = std::env::current_exe().unwrap();
+    let example = tests.parent().unwrap().with_file_name("examples").join("own_loop");
+    let output = std::process::Command::new(&example).output().unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    contains(&text, &["200 architectures were tried; the front:\n"]);
+    let figures = |line: &str| -> [f64; 2] {
+        let mut words = line.split_whitespace().map(|word| word.parse().unwrap());
+        [words.next().unwrap(), words.next().unwrap()]
+    };
+    let mut front: Vec<[f64; 2]> = text.lines().skip(1).map(figures).collect();
+    front.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    front.dedup();
+    assert!(front.len() > 1 && front.windows(2).all(|two| two[1][1] < two[0][1]), "worse in one, better in the other: {front:?}");
+}
+
+#[test]
 fn regularised_evolution_finds_94_37_in_300_queries() {
     let Some(path) = benchmark("nb201-cifar10.csv.gz") else { return };
     let truth = Truth::read(path).unwrap();
