@@ -70,7 +70,8 @@ inherit = "nothing"
 """
 
 COSINE = '{ kind = "cosine" }'
-CALR = '{ kind = "complexity" }'
+CALR = '{{ kind = "complexity", gamma_max = {gamma} }}'
+GAMMA = 4.0
 
 
 class Run(NamedTuple):
@@ -86,19 +87,21 @@ class Run(NamedTuple):
     kernels: str = "own"
     size: str = "small"
     """`small`, or `full`: as the benchmark has it."""
+    gamma: float = GAMMA
+    """Decay exponent of the simplest path, where CaLR is on."""
 
     @property
     def setting(self) -> str:
         """All but the seed."""
         parts = {(False, False): "plain", (True, False): "calr", (False, True): "ms", (True, True): "both"}
         setting = f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
-        marks = [self.kernels] * (self.kernels != "own") + [self.size] * (self.size != "small")
-        return "-".join([setting, *marks])
+        marks = {self.kernels: "own", self.size: "small", f"gamma{self.gamma:g}": f"gamma{GAMMA:g}"}
+        return "-".join([setting, *(mark for mark, usual in marks.items() if mark != usual)])
 
     @property
     def plain(self) -> "Run":
         """What it is compared with."""
-        return self._replace(calr=False, separation=False, kernels="own")
+        return self._replace(calr=False, separation=False, kernels="own", gamma=GAMMA)
 
     @property
     def name(self) -> str:
@@ -116,7 +119,7 @@ class Run(NamedTuple):
             seed=self.seed,
             kernels="" if self.kernels == "own" else f'kernels = "{self.kernels}"\n',
             epochs=self.epochs,
-            schedule=CALR if self.calr else COSINE,
+            schedule=CALR.format(gamma=self.gamma) if self.calr else COSINE,
             split=SPLIT if self.method == "fsnas" else "",
             sampler="fair" if self.method == "fairnas" else "uniform",
             separation=str(self.separation).lower(),
@@ -137,6 +140,8 @@ def plan(seeds: int) -> Iterator[Run]:
         yield Run("spos", both, both, "zero", 250, seed)
     for seed in range(seeds):
         yield Run("spos", False, False, "zero", 40, seed, "libtorch")
+    for seed, gamma in itertools.product(range(seeds), (2.0, 8.0)):
+        yield Run("spos", True, False, "zero", 40, seed, gamma=gamma)
 
 
 def full_plan(seeds: int, epochs: int) -> Iterator[Run]:
