@@ -255,7 +255,9 @@ mod tests {
         let mut sgd = Sgd::new(PLAIN, &weight, place(), 3, Kernels::Own);
         sgd.step(1, 0.1, &[0], &[Tensor::from_slice(&[1.0f32])]);
         assert_eq!(sgd.rows().iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
-        [0, 2].map(|group| sgd.step(group, 0.1, &[0], &[Tensor::from_slice(&[1.0f32])]));
+        for group in [0, 2] {
+            sgd.step(group, 0.1, &[0], &[Tensor::from_slice(&[1.0f32])]);
+        }
         let numbers: usize = sgd.rows().iter().flatten().map(Tensor::numel).sum();
         assert_eq!(numbers, 3 * weight.numel(), "as many as groups and weights, and nothing else");
     }

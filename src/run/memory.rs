@@ -7,7 +7,7 @@
 use super::export;
 use super::recipe::Recipe;
 use crate::data::CACHE_ENDING;
-use crate::graph::{Activations, Device, Kernels, Precision, in_pool};
+use crate::graph::{Activations, Device, Kernels, Precision, in_pool, threads};
 use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
@@ -21,6 +21,11 @@ const LEAST_BATCH: usize = 16;
 /// over paths, two in an update.
 const VECTORS: u64 = 7;
 
+/// Our kernels' gradients of 3×3 weights before they are collapsed: four numbers for each, for up to four convolutions that
+/// read one image, by every thread. autograd.cpp lets so few threads add up that it doesn't come to more than `MOST_EXPANDED`.
+const EXPANDED: u64 = 4 * 4;
+const MOST_EXPANDED: u64 = 256 << 20;
+
 /// What a run may take. Without a limit everything fits.
 pub struct Memory(Option<Bounds>);
 
@@ -30,6 +35,9 @@ struct Bounds {
     /// Of the process, the libraries, and all supernets but one, before there is a network.
     before: u64,
     weights: u64,
+    /// Of the node that has most.
+    greatest: u64,
+    threads: u64,
     activations: Activations,
     precision: Precision,
     kernels: Kernels,
@@ -62,11 +70,13 @@ impl Memory {
         }
         let graph = recipe.space.graph(task, Norm::Shared)?;
         let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
-        let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
+        let weights = (0..graph.nodes().len()).map(|node| 4 * graph.node_cost(node).params);
         Ok(Self(Some(Bounds {
             limit: megabytes * MEGABYTE,
-            before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights,
-            weights,
+            before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights.clone().sum::<u64>(),
+            weights: weights.clone().sum(),
+            greatest: weights.max().unwrap_or(0),
+            threads: threads() as u64,
             activations: Activations::most(&graph),
             precision: recipe.precision,
             kernels: Kernels::chosen(recipe.kernels, Device::Cpu)?,
@@ -103,7 +113,8 @@ impl Bounds {
     /// A step that keeps the values of `passes` paths at once.
     fn training(&self, table: &str, batch: usize, passes: u64) -> Need {
         let per_image = in_pool(passes * self.activations.training(self.precision, self.kernels));
-        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights);
+        let expanded = (EXPANDED * self.greatest * self.threads).min(MOST_EXPANDED);
+        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights + expanded);
         let most = self.limit.saturating_sub(fixed) / per_image;
         let smaller = match most >= 1 && fixed + self.checkpoint() <= self.limit {
             true => format!(" (or a smaller {table}.batch, at most {most})"),
@@ -184,6 +195,8 @@ mod tests {
             limit: megabytes * MEGABYTE,
             before: 100 * MEGABYTE,
             weights: 4 * MEGABYTE,
+            greatest: 0,
+            threads: 2,
             activations: Activations { all: 0, kept: 100_000, peak: 80_000, greatest: 10_000, unfolded: 0 },
             precision: Precision::Fp32,
             kernels: Kernels::Own,
@@ -207,6 +220,11 @@ mod tests {
         assert_eq!(refused(207), format!("memory_limit: found 207 MB, {need}"), "a checkpoint takes 48 MB whatever the batch");
         assert!(memory(230).check(&recipe()).is_ok());
         assert!(Memory(None).check(&recipe()).is_ok());
+        // As many threads as there are expand gradients of the largest weights: 2 · 16 · 0.5 MB · 5/4, or 256 MiB · 5/4 for all.
+        let expanded = |greatest, threads| Memory(Some(Bounds { greatest, threads, ..memory(1).0.unwrap() })).check(&recipe());
+        for (message, wanted) in [(expanded(MEGABYTE / 2, 2), 230 + 20), (expanded(9 * MEGABYTE, 64), 230 + 336)] {
+            assert!(message.unwrap_err().to_string().contains(&format!("at least {wanted} MB")));
+        }
         // 100 + 60 + 2 · 64 MB: the two paths of a pair.
         let pairs = Memory(Some(Bounds { passes: 2, ..memory(287).0.unwrap() })).check(&recipe()).unwrap_err().to_string();
         let need = "wanted at least 288 MB for a training step of batch 64 (or a smaller train.batch, at most 63)";
