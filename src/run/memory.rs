@@ -7,7 +7,7 @@
 use super::export;
 use super::recipe::Recipe;
 use crate::data::CACHE_ENDING;
-use crate::graph::{Activations, Device, Kernels, Precision, in_pool, threads};
+use crate::graph::{Activations, Device, Graph, Kernels, Node, Op, Precision, give_back, in_pool, threads};
 use crate::loss::LossConfig;
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
@@ -21,9 +21,9 @@ const LEAST_BATCH: usize = 16;
 /// over paths, two in an update.
 const VECTORS: u64 = 7;
 
-/// Our kernels' gradients of 3×3 weights before they are collapsed: four numbers for each, for up to four convolutions that
-/// read one image, by every thread. autograd.cpp lets so few threads add up that it doesn't come to more than `MOST_EXPANDED`.
-const EXPANDED: u64 = 4 * 4;
+/// Our kernels' gradients of 3×3 weights before they are collapsed: four numbers for each, by every thread. So few threads add up
+/// in autograd.cpp that it doesn't come to more than `MOST_EXPANDED`.
+const EXPANDED: u64 = 4;
 const MOST_EXPANDED: u64 = 256 << 20;
 
 /// What a run may take. Without a limit everything fits.
@@ -35,9 +35,8 @@ struct Bounds {
     /// Of the process, the libraries, and all supernets but one, before there is a network.
     before: u64,
     weights: u64,
-    /// Of the node that has most.
-    greatest: u64,
-    threads: u64,
+    /// Gradients that our kernels expand.
+    expanded: u64,
     activations: Activations,
     precision: Precision,
     kernels: Kernels,
@@ -70,16 +69,17 @@ impl Memory {
         }
         let graph = recipe.space.graph(task, Norm::Shared)?;
         let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
-        let weights = (0..graph.nodes().len()).map(|node| 4 * graph.node_cost(node).params);
+        let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
+        let kernels = Kernels::chosen(recipe.kernels, Device::Cpu)?;
+        give_back(); // what waits in the pool is free
         Ok(Self(Some(Bounds {
             limit: megabytes * MEGABYTE,
-            before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights.clone().sum::<u64>(),
-            weights: weights.clone().sum(),
-            greatest: weights.max().unwrap_or(0),
-            threads: threads() as u64,
+            before: resident() + LIBRARIES + (leaves - 1.0) as u64 * weights,
+            weights,
+            expanded: if kernels == Kernels::Own { expanded(&graph, threads() as u64) } else { 0 },
             activations: Activations::most(&graph),
             precision: recipe.precision,
-            kernels: Kernels::chosen(recipe.kernels, Device::Cpu)?,
+            kernels,
             groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
             passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1),
             counts,
@@ -113,8 +113,7 @@ impl Bounds {
     /// A step that keeps the values of `passes` paths at once.
     fn training(&self, table: &str, batch: usize, passes: u64) -> Need {
         let per_image = in_pool(passes * self.activations.training(self.precision, self.kernels));
-        let expanded = (EXPANDED * self.greatest * self.threads).min(MOST_EXPANDED);
-        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights + expanded);
+        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights + self.expanded);
         let most = self.limit.saturating_sub(fixed) / per_image;
         let smaller = match most >= 1 && fixed + self.checkpoint() <= self.limit {
             true => format!(" (or a smaller {table}.batch, at most {most})"),
@@ -162,6 +161,18 @@ impl Bounds {
     }
 }
 
+/// Bytes of the gradients that our kernels expand on so many threads. The convolutions that read one image share a pass: at most
+/// one for each gene, since an edge has one operation, and in all cells it's the same genes.
+fn expanded(graph: &Graph, threads: u64) -> u64 {
+    let dense = |node: usize| match &graph.nodes()[node] {
+        Node::Op { op: Op::Conv(conv), .. } if conv.kernel == 3 && conv.groups == 1 => 4 * graph.node_cost(node).params,
+        _ => 0,
+    };
+    let weights: Vec<u64> = (0..graph.nodes().len()).map(dense).collect();
+    let sharing = graph.genes().len().max(1) as u64 * weights.iter().max().copied().unwrap_or(0);
+    (EXPANDED * threads * sharing.min(weights.iter().sum())).min(MOST_EXPANDED)
+}
+
 /// Bytes of this process that are in memory; 0 where the system doesn't say. Pictures in a mapped file don't count: they are
 /// the page cache's, which drops them when memory is wanted.
 fn resident() -> u64 {
@@ -187,6 +198,7 @@ fn resident() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::{MobileNet, Nb201, SpaceConfig};
 
     /// 100 MB before anything, a million weights; 800 kB an image to train on, thus blocks of 1 MB, and 320 kB, thus 400, to
     /// judge it.
@@ -195,8 +207,7 @@ mod tests {
             limit: megabytes * MEGABYTE,
             before: 100 * MEGABYTE,
             weights: 4 * MEGABYTE,
-            greatest: 0,
-            threads: 2,
+            expanded: 0,
             activations: Activations { all: 0, kept: 100_000, peak: 80_000, greatest: 10_000, unfolded: 0 },
             precision: Precision::Fp32,
             kernels: Kernels::Own,
@@ -220,11 +231,9 @@ mod tests {
         assert_eq!(refused(207), format!("memory_limit: found 207 MB, {need}"), "a checkpoint takes 48 MB whatever the batch");
         assert!(memory(230).check(&recipe()).is_ok());
         assert!(Memory(None).check(&recipe()).is_ok());
-        // As many threads as there are expand gradients of the largest weights: 2 · 16 · 0.5 MB · 5/4, or 256 MiB · 5/4 for all.
-        let expanded = |greatest, threads| Memory(Some(Bounds { greatest, threads, ..memory(1).0.unwrap() })).check(&recipe());
-        for (message, wanted) in [(expanded(MEGABYTE / 2, 2), 230 + 20), (expanded(9 * MEGABYTE, 64), 230 + 336)] {
-            assert!(message.unwrap_err().to_string().contains(&format!("at least {wanted} MB")));
-        }
+        // Gradients that are expanded: 16 MB · 5/4 more.
+        let more = Memory(Some(Bounds { expanded: 16 * MEGABYTE, ..memory(249).0.unwrap() })).check(&recipe()).unwrap_err();
+        assert!(more.to_string().contains("wanted at least 250 MB"), "{more}");
         // 100 + 60 + 2 · 64 MB: the two paths of a pair.
         let pairs = Memory(Some(Bounds { passes: 2, ..memory(287).0.unwrap() })).check(&recipe()).unwrap_err().to_string();
         let need = "wanted at least 288 MB for a training step of batch 64 (or a smaller train.batch, at most 63)";
@@ -243,6 +252,18 @@ mod tests {
         assert_eq!(Memory(None).batch(256).unwrap(), 256);
         let wanted = "memory_limit: found 142 MB, wanted at least 143 MB for evaluation in batches of 16";
         assert_eq!(small(142, 256).unwrap_err().to_string(), wanted);
+    }
+
+    #[test]
+    fn gradients_are_expanded_for_as_many_convolutions_as_read_one_image() {
+        let task = Task { image: [3, 32, 32], classes: vec![String::new(); 10], mean: vec![0.0; 3], deviation: vec![1.0; 3] };
+        let bytes = |space: SpaceConfig, threads| expanded(&space.graph(&task, Norm::Shared).unwrap(), threads);
+        let nb201 = |channels| SpaceConfig::Nb201(Nb201 { channels, ..Default::default() });
+        // The widest have 64 × 64 × 9 weights of 4 bytes, six edges share an image at most.
+        assert_eq!(bytes(nb201(16), 2), 2 * 4 * 6 * 64 * 64 * 9 * 4);
+        assert_eq!(bytes(nb201(512), 64), 256 << 20);
+        // A MobileNet has one 3×3 convolution that isn't depthwise: its stem, of 3 → 32 channels.
+        assert_eq!(bytes(SpaceConfig::MobileNet(MobileNet::default()), 1), 4 * 32 * 3 * 9 * 4);
     }
 
     #[test]

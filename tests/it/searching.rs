@@ -35,7 +35,10 @@ fn on_the_benchmark(truth: &Truth, search: &str, seed: u64) -> (f64, usize) {
 fn the_example_of_an_own_loop_ends_with_a_front() {
     let tests = std::env::current_exe().unwrap();
     let example = tests.parent().unwrap().with_file_name("examples").join("own_loop");
-    let output = std::process::Command::new(&example).output().unwrap_or_else(|error| panic!("{}: {error}", example.display()));
+    let output = std::process::Command::new(&example)
+        .output()
+        .unwrap_or_else(|error| panic!("{}, which `cargo build --examples` makes: {error}", example.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     contains(&text, &["200 architectures were tried; the front:\n"]);
     let figures = |line: &str| -> [f64; 2] {

@@ -245,7 +245,7 @@ variable_list correlate_all(const ConvShape& shape, const Tensor& x, const varia
         using S = decltype(stored);
         using T = decltype(type);
         const auto& fastest = kernels<S, T>(common_channels(shape, weights));
-        // Each worker adds up a gradient of its own; where these are large, there are fewer.
+        // Each worker adds up a gradient of its own; where these are large, there are fewer. run/memory.rs counts with that bound.
         const Index fitting = std::clamp<Index>((256 << 20) / (shape.expanded() * sizeof(T)), 1, workers());
         const Index many = std::min(fitting, shape.tiles());
         const Tensor spectra = at::empty({many, shape.expanded()}, weights[0].options());

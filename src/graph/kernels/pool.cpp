@@ -6,6 +6,7 @@
 #include <c10/core/impl/alloc_cpu.h>
 #include <c10/util/Exception.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -20,9 +21,9 @@ constexpr size_t SMALLEST = 1 << 16;
 
 /// What stands in front of a tensor's numbers, which begin at a cache line.
 struct alignas(64) Block {
-    /// Bytes behind it.
+    /// Bytes of its pages, itself included; of a small one those behind it.
     size_t size;
-    /// How many of them were asked for.
+    /// How many of them were asked for, in whole pages, too.
     size_t asked;
 
     void* numbers() { return this + 1; }
@@ -50,7 +51,8 @@ public:
 
     void copy_data(void* to, const void* from, size_t size) const override { default_copy_data(to, from, size); }
 
-    /// Gives the blocks that nobody uses back to the system, and forgets how much was in use before.
+    /// Gives the blocks that nobody uses back to the system, and forgets how much was in use before. From here on what is in use
+    /// counts with what it wastes.
     void clear() {
         const std::lock_guard lock(mutex_);
         shrink(0);
@@ -71,11 +73,11 @@ private:
 
     static Block* small(size_t size) { return new (c10::alloc_cpu(sizeof(Block) + size)) Block{size, size}; }
 
-    /// Pages of its own: malloc would put some blocks into its heap, which keeps what was freed between two that are in use.
+    /// Pages of its own, or null. malloc would put some blocks into its heap, which keeps what was freed between two that are in
+    /// use.
     static Block* fresh(size_t size) {
-        void* const pages = mmap(nullptr, sizeof(Block) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        TORCH_CHECK(pages != MAP_FAILED, "memory: found no ", size, " bytes for a tensor");
-        return new (pages) Block{size, size};
+        void* const pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return pages == MAP_FAILED ? nullptr : new (pages) Block{size, size};
     }
 
     static void free(void* numbers) {
@@ -88,14 +90,22 @@ private:
         }
     }
 
-    Block* pooled(size_t size) {
+    Block* pooled(size_t bytes) {
+        static const size_t page = sysconf(_SC_PAGESIZE);
+        const size_t size = (sizeof(Block) + bytes + page - 1) / page * page;
         const std::lock_guard lock(mutex_);
         Block* block = waiting(size);
         if (block == nullptr) {
-            const size_t most = std::max(most_, used_ + size);
-            shrink(with_slack(most) - size);
+            const size_t most = with_slack(std::max(most_, used_ + size));
+            shrink(most - size);
             block = fresh(size);
+            if (block == nullptr) {
+                shrink(0);
+                block = fresh(size);
+            }
+            TORCH_CHECK(block != nullptr, "not enough memory: the system has no ", bytes, " bytes for a tensor");
             taken_ += size;
+            waiting_.reserve(++blocks_);  // so that nothing is allocated when a block is freed
         }
         block->asked = size;
         used_ += size;
@@ -129,8 +139,9 @@ private:
     void shrink(size_t bytes) {
         auto at = waiting_.begin();
         for (; at != waiting_.end() && taken_ > bytes; ++at) {
+            if (munmap(at->block, at->size) != 0) break;
             taken_ -= at->size;
-            munmap(at->block, sizeof(Block) + at->size);
+            --blocks_;
         }
         waiting_.erase(waiting_.begin(), at);
     }
@@ -138,6 +149,8 @@ private:
     std::mutex mutex_;
     /// In the order in which they were freed.
     std::vector<Waiting> waiting_;
+    /// Those that wait and those that are in use.
+    size_t blocks_ = 0;
     /// Bytes from the system; of blocks in use those that were asked for, and those that were not.
     size_t taken_ = 0, used_ = 0, wasted_ = 0;
     /// The most that was in use at once.
