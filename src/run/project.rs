@@ -105,11 +105,9 @@ impl Project {
 
     /// The gene whose options have momentum buffers of their own, if momentum is separated.
     pub fn momentum_gene(&self) -> Result<Option<String>> {
-        if !self.recipe.train.momentum_separation {
-            return Ok(None);
-        }
         let graph = self.recipe.space.graph(&self.data.task, Norm::Shared)?;
-        Ok(Some(graph.genes()[self.recipe.momentum_gene(graph.genes())?].name.clone()))
+        let gene = self.recipe.momentum_groups(graph.genes())?;
+        Ok(gene.map(|gene| graph.genes()[gene].name.clone()))
     }
 
     /// All phases. Gives what `result.json` holds.
@@ -175,7 +173,7 @@ impl Project {
     /// Splits the region of a trained supernet as the recipe says.
     fn split(&mut self, part: &Named, model: &Model, watch: &mut dyn Watch) -> Result<Parts> {
         let (recipe, genes, mut clock) = (&self.recipe, model.graph().genes(), Clock::start("split"));
-        let groups = if recipe.train.momentum_separation { Some(recipe.momentum_gene(genes)?) } else { None };
+        let groups = recipe.momentum_groups(genes)?;
         let ground = Ground { genes, region: &model.region, groups };
         let by = &recipe.split[model.level].by;
         let (mut step, total) = (0, by.questions(&ground));

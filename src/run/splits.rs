@@ -100,6 +100,11 @@ impl Recipe {
         Ok(gene)
     }
 
+    /// The same if momentum is separated.
+    pub fn momentum_groups(&self, genes: &[Gene]) -> Result<Option<usize>> {
+        if self.train.momentum_separation { self.momentum_gene(genes).map(Some) } else { Ok(None) }
+    }
+
     /// Checks what depends on the space: the genes that splits name, and how many supernets there will be.
     pub fn check_splits(&self, genes: &[Gene]) -> Result<()> {
         self.fixed(genes)?;
@@ -107,10 +112,7 @@ impl Recipe {
         if count > MOST {
             return Err(Error::invalid("split", format!("{count} supernets"), format!("at most {MOST}")));
         }
-        if self.train.momentum_separation {
-            self.momentum_gene(genes)?;
-        }
-        Ok(())
+        self.momentum_groups(genes).map(|_| ())
     }
 
     /// The genes that splits are known to fix; each by one split only.

@@ -3,7 +3,7 @@
 use rand::Rng;
 use supernaut::arch::{Arch, stream::stream};
 use supernaut::data::{Dataset, Images};
-use supernaut::graph::Device;
+use supernaut::graph::{Activations, Device};
 use supernaut::run::images::DeviceImages;
 use supernaut::run::model::Model;
 use supernaut::space::{MbConv, MobileNet, Nb201, ShuffleNet, SpaceConfig, Stage, Task};
@@ -52,6 +52,12 @@ pub fn small_mobilenet() -> MobileNet {
 pub fn small_shufflenet() -> ShuffleNet {
     let stages = vec![Stage::new(16, 2, 1), Stage::new(32, 2, 2)];
     ShuffleNet { stem_channels: 8, stem_stride: 1, stages, last_channels: 32 }
+}
+
+/// Whether each count of memory is at most that of `most`.
+pub fn takes_no_more(found: &Activations, most: &Activations) -> bool {
+    let counts = |of: &Activations| [of.all, of.kept, of.peak, of.greatest, of.unfolded];
+    counts(found).iter().zip(counts(most)).all(|(found, most)| *found <= most)
 }
 
 /// `count` architectures drawn uniformly.
