@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Repeats the experiments of docs/results.md: which methods rank architectures rightly? And do our kernels change that?
 
-    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--full EPOCHS] [--only NAME ...]
+    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--full EPOCHS] [--cost ROUNDS] [--only NAME ...]
 
 Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
 every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
 stopped at any time and started again with the same command. In the end, or with `--summary`, the figures of all finished runs are
 written to FOLDER/runs.json, and printed: means with 95 % intervals over the seeds (Student's t), and those of what
 Kendall's tau has gained over the plain recipe, seed by seed. With --full, supernets of the benchmark's own size are trained instead, SPOS without
-and with CaLR and momentum separation, and ranked on fewer images along the way, too: whenever a tenth has gone by. Runs that a runs.json holds already (that of docs/results/, copied there) aren't done
-again. CIFAR10 is the folder of the binary format; the CSV has a column `arch` and the true accuracies of NAS-Bench-201.
+and with CaLR and momentum separation, and ranked on fewer images along the way, too: whenever a tenth has gone by. Runs that a
+runs.json holds already (that of docs/results/, copied there) aren't done again. With `--cost ROUNDS`, every recipe trains for one
+epoch, alone and in turns, and time and memory are printed. CIFAR10 is the folder of the binary format; the CSV has a column `arch`
+and the true accuracies of NAS-Bench-201.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -200,6 +203,51 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     print(f"{run.name}: done", flush=True)
 
 
+def cost(runs: List[Run], arguments: argparse.Namespace) -> None:
+    """Prints what an epoch of every recipe takes: in turns, so that a machine that gets slower does so for all."""
+    settings = list(dict.fromkeys(run._replace(epochs=1, seed=0) for run in runs))
+    epochs: Dict[Run, List[Epoch]] = {run: [] for run in settings}
+    for _ in range(arguments.cost):
+        for run in settings:
+            epochs[run].append(epoch(run, arguments))
+    print("| recipe | seconds an epoch | times plain | MB |")
+    print("|---|--:|--:|--:|")
+    for run in settings:
+        seconds = [epoch.seconds for epoch in epochs[run]]
+        plain = [epoch.seconds for epoch in epochs.get(run.plain, [])]
+        times = spread([mine / its for mine, its in zip(seconds, plain)]) if plain else ""
+        print(f"| {run.setting} | {spread(seconds)} | {times} | {max(epoch.megabytes for epoch in epochs[run]):.0f} |")
+
+
+class Epoch(NamedTuple):
+    """What one epoch took, of all supernets of a recipe."""
+
+    seconds: float
+    megabytes: float
+    """The most that was resident at once."""
+
+
+def epoch(run: Run, arguments: argparse.Namespace) -> Epoch:
+    """Trains for an epoch, in a folder that is gone thereafter."""
+    with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
+        recipe, log = Path(folder) / "recipe.toml", Path(folder) / "log.txt"
+        recipe.write_text(run.recipe())
+        command = [PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder]
+        with open(log, "w") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            sys.exit(f"experiment.py: {run.name} ended with status {process.returncode}: {log.read_text()}")
+        seconds = json.loads((Path(folder) / "seconds.json").read_text())["train"]
+        return Epoch(seconds, usage.ru_maxrss / 1024)
+
+
+def spread(values: List[float]) -> str:
+    """Median, least and most."""
+    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
+
+
 def per_cent(supernet: Path) -> int:
     """How much of its training a checkpoint holds."""
     try:
@@ -282,10 +330,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
     parser.add_argument("--summary", action="store_true", help="only print what is finished")
     parser.add_argument("--full", type=int, default=0, metavar="EPOCHS", help="supernets of full size, for so many epochs")
+    parser.add_argument("--cost", type=int, default=0, metavar="ROUNDS", help="only time an epoch of every recipe, so many times")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
     arguments = parser.parse_args()
     planned = full_plan(arguments.seeds, arguments.full) if arguments.full else plan(arguments.seeds)
     runs = [run for run in planned if not arguments.only or run.name.startswith(tuple(arguments.only))]
+    if arguments.cost:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        cost(runs, arguments)
+        return
     if not arguments.summary:
         done = known(arguments.out)
         left = [run for run in runs if run not in done]
