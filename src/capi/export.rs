@@ -126,8 +126,8 @@ pub unsafe extern "C" fn snt_verify(
     boundary(err, || {
         let file = files::read(Path::new(text(onnx_path, "onnx_path")?))?;
         let job = Exported::new(model, dataset, config_json)?;
-        let images = if job.config.images == 0 { job.test.len() } else { job.config.images };
-        let verification = verify(&file, &job.saved.model, &job.test.first(images), job.config.tolerance)?;
+        let images = job.test.first(job.config.images_of(job.test.len()));
+        let verification = verify(&file, &job.saved.model, &images, job.config.tolerance)?;
         job.report(&file, verification, report)
     })
 }

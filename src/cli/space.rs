@@ -36,11 +36,14 @@ pub(super) fn space(args: SpaceArgs) -> Result<()> {
     println!("{}: {} genes, {} architectures", args.file.display(), genes.len(), count(genes));
     println!("hash {}", space_hash(&SpaceConfig::Custom(space.clone())));
     println!();
-    let width = genes.iter().map(|gene| gene.name.len()).max().unwrap_or(0).max("gene".len());
-    println!("{:<width$}  options", "gene");
-    genes.iter().for_each(|Gene { name, options }| println!("{name:<width$}  {}", options.join(", ")));
-    let [channels, height, side] = task.image;
-    println!("\nimages of {channels}×{height}×{side}, {} classes; params and MACs as a network that stands alone:", args.classes);
+    let longest = genes.iter().map(|gene| gene.name.len()).max().unwrap_or(0).max("gene".len());
+    println!("{:<longest$}  options", "gene");
+    genes.iter().for_each(|Gene { name, options }| println!("{name:<longest$}  {}", options.join(", ")));
+    let [channels, height, width] = task.image;
+    println!(
+        "\nimages of {channels}×{height}×{width}, {} classes; params and MACs as a network that stands alone:",
+        args.classes
+    );
     println!("{:<13} {:>12} {:>15}  architecture", "", "params", "MACs");
     let ends: [(&str, Figure); 4] = [
         ("fewest params", |cost| cost.params as f64),

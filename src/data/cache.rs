@@ -114,7 +114,7 @@ pub(super) fn find(path: &Path, key: &str) -> Result<Found> {
         data = data.with_validation(validation.of(&pixels, shape));
     }
     if !untouched {
-        if data.summary() != summary {
+        if *data.summary() != summary {
             return Ok(Found::Damaged("its contents differ from its checksum".into()));
         }
         // A file that can't be stamped, such as another user's, is checked again next time.
@@ -178,7 +178,6 @@ impl Draft {
     pub fn finish(mut self, data: Dataset, remarks: Vec<String>) -> Result<Cached> {
         // Even seconds: what every file system can keep.
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 2 * 2);
-        let summary = data.summary();
         let note = Note {
             key: self.key.clone(),
             stamp,
@@ -187,7 +186,7 @@ impl Draft {
             train: Part::from(data.train()),
             test: Part::from(data.test()),
             validation: data.validation().map(Part::from),
-            summary: summary.clone(),
+            summary: data.summary().clone(),
             remarks,
         };
         let json = serde_json::to_vec(&note).expect("a note is plain data");
@@ -200,7 +199,7 @@ impl Draft {
             fs::rename(&self.beside, &self.path)
         };
         write().map_err(Error::io(&self.path))?;
-        Ok(Cached { data: data.known(summary), remarks: note.remarks })
+        Ok(Cached { data, remarks: note.remarks })
     }
 }
 

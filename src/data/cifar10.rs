@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::images::check_labels;
-use super::{Dataset, Images, Size, file};
+use super::{Dataset, Format, Images, Size};
 use crate::error::{Error, Result};
+use crate::files;
 
 const TRAIN: [&str; 5] = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST: &str = "test_batch.bin";
@@ -30,20 +31,28 @@ pub struct Cifar10 {
     pub size: Option<Size>,
 }
 
-impl Cifar10 {
-    pub(super) fn load(&self, folder: &Path) -> Result<Dataset> {
+impl Format for Cifar10 {
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.size
+    }
+
+    fn read(&self, folder: &Path, _: &mut dyn FnMut(&str)) -> Result<Dataset> {
         let layout = Layout { labels: 1, label: 0, classes: CLASSES, files: FILES };
-        let classes = names(&file::find(folder, &[NAMES], FILES)?, CLASSES)?;
+        let classes = names(&files::find(folder, &[NAMES], FILES)?, CLASSES)?;
         Ok(Dataset::new(images(folder, &TRAIN, &layout)?, images(folder, &[TEST], &layout)?, classes))
     }
 }
 
 /// `count` names, one on each line.
 pub(super) fn names(path: &Path, count: usize) -> Result<Vec<String>> {
-    let text = file::text(path)?;
+    let text = files::text(path)?;
     let names: Vec<String> = text.lines().map(str::trim).filter(|name| !name.is_empty()).map(String::from).collect();
     if names.len() != count {
-        let what = format!("found class name count {}, wanted {count}, one name on each line", names.len());
+        let what = format!("found {} class names, wanted {count}, one per line", names.len());
         return Err(Error::corrupt(path, what));
     }
     Ok(names)
@@ -64,8 +73,8 @@ pub(super) fn images(folder: &Path, names: &[&str], layout: &Layout) -> Result<I
     let size = layout.labels + SHAPE.iter().product::<usize>();
     let (mut pixels, mut labels) = (Vec::new(), Vec::<u8>::new());
     for name in names {
-        let path = file::find(folder, &[name], layout.files)?;
-        let bytes = file::bytes(&path)?;
+        let path = files::find(folder, &[name], layout.files)?;
+        let bytes = files::unpacked(&path)?;
         if bytes.is_empty() || !bytes.len().is_multiple_of(size) {
             let what = if layout.labels == 1 { "label".into() } else { format!("{} labels", layout.labels) };
             let what = format!("found {} bytes, wanted a multiple of {size} ({what} and 3 x 32 x 32 pixels)", bytes.len());
@@ -83,7 +92,7 @@ pub(super) fn images(folder: &Path, names: &[&str], layout: &Layout) -> Result<I
 
 #[cfg(test)]
 mod tests {
-    use super::file::tests::sentence;
+    use crate::files::tests::sentence;
     use super::*;
     use expect_test::{Expect, expect};
     use std::fs;
@@ -110,13 +119,13 @@ mod tests {
     fn check(name: &str, bytes: &[u8], message: Expect) {
         let folder = folder();
         fs::write(folder.path().join(name), bytes).unwrap();
-        let said = sentence(Cifar10::default().load(folder.path()), folder.path());
+        let said = sentence(Cifar10::default().read(folder.path(), &mut |_| {}), folder.path());
         message.assert_eq(said.strip_prefix(&format!("DIR/{name}: ")).unwrap());
     }
 
     #[test]
     fn seven_files_make_a_dataset() {
-        let data = Cifar10::default().load(folder().path()).unwrap();
+        let data = Cifar10::default().read(folder().path(), &mut |_| {}).unwrap();
         assert_eq!((data.train().shape(), data.train().labels()), ([3, 32, 32], &[0, 1, 2, 3, 4][..]));
         assert!(data.train().pixels().chunks(3072).zip(0u8..).all(|(image, i)| image.iter().all(|&x| x == 10 * i)));
         assert_eq!((data.test().labels(), data.test().pixels().len()), (&[9, 8][..], 2 * 3072));
@@ -126,7 +135,7 @@ mod tests {
     #[test]
     fn missing_things_are_named() {
         let folder = folder();
-        let refusal = |path: &Path| sentence(Cifar10::default().load(path), folder.path());
+        let refusal = |path: &Path| sentence(Cifar10::default().read(path, &mut |_| {}), folder.path());
         let message = format!("data folder not found: DIR/nowhere; wanted a folder with {FILES}");
         assert_eq!(refusal(&folder.path().join("nowhere")), message);
         fs::remove_file(folder.path().join(TRAIN[3])).unwrap();
@@ -143,7 +152,7 @@ mod tests {
         );
         check(TRAIN[1], &[], expect!["found 0 bytes, wanted a multiple of 3073 (label and 3 x 32 x 32 pixels)"]);
         check(TRAIN[2], &records(&[1, 2, 10]), expect!["found label 10 of image 2 (counted from 0), wanted 0 to 9"]);
-        check(NAMES, b"cat\ndog\n", expect!["found class name count 2, wanted 10, one name on each line"]);
+        check(NAMES, b"cat\ndog\n", expect!["found 2 class names, wanted 10, one per line"]);
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
         if !folder.is_dir() {
             return eprintln!("skipped: {} is not there", folder.display());
         }
-        let data = Cifar10::default().load(&folder).unwrap();
+        let data = Cifar10::default().read(&folder, &mut |_| {}).unwrap();
         for (images, each) in [(data.train(), 5000), (data.test(), 1000)] {
             let of_class = |class| images.labels().iter().filter(|&&label| label == class).count();
             assert!((0..10).all(|class| of_class(class) == each));

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cifar10::{Layout, images, names};
-use super::{Dataset, Size, file};
+use super::{Dataset, Format, Size};
 use crate::error::Result;
+use crate::files;
 
 const FILES: &str = "train.bin, test.bin, fine_label_names.txt and coarse_label_names.txt";
 
@@ -44,21 +45,29 @@ impl Labels {
     }
 }
 
-impl Cifar100 {
-    pub(super) fn load(&self, folder: &Path) -> Result<Dataset> {
+impl Format for Cifar100 {
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.size
+    }
+
+    fn read(&self, folder: &Path, _: &mut dyn FnMut(&str)) -> Result<Dataset> {
         let (classes, label, list) = match self.labels {
             Labels::Fine => (100, 1, "fine_label_names.txt"),
             Labels::Coarse => (20, 0, "coarse_label_names.txt"),
         };
         let layout = Layout { labels: 2, label, classes, files: FILES };
-        let names = names(&file::find(folder, &[list], FILES)?, classes)?;
+        let names = names(&files::find(folder, &[list], FILES)?, classes)?;
         Ok(Dataset::new(images(folder, &["train.bin"], &layout)?, images(folder, &["test.bin"], &layout)?, names))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::file::tests::sentence;
+    use crate::files::tests::sentence;
     use super::*;
     use expect_test::expect;
     use std::fs;
@@ -82,11 +91,11 @@ mod tests {
     #[test]
     fn either_label_counts() {
         let folder = folder();
-        let fine = Cifar100::default().load(folder.path()).unwrap();
+        let fine = Cifar100::default().read(folder.path(), &mut |_| {}).unwrap();
         assert_eq!((fine.train().labels(), fine.test().labels(), fine.classes().len()), (&[99, 7][..], &[50][..], 100));
         assert_eq!(fine.classes()[99], "name 99");
         assert!(fine.train().iter().zip([99, 7]).all(|(image, x)| image.len() == 3072 && image.iter().all(|&y| y == x)));
-        let coarse = Cifar100 { labels: Labels::Coarse, ..Default::default() }.load(folder.path()).unwrap();
+        let coarse = Cifar100 { labels: Labels::Coarse, ..Default::default() }.read(folder.path(), &mut |_| {}).unwrap();
         assert_eq!((coarse.train().labels(), coarse.test().labels(), coarse.classes().len()), (&[19, 0][..], &[3][..], 20));
         assert_eq!(coarse.train().pixels(), fine.train().pixels());
     }
@@ -97,7 +106,7 @@ mod tests {
         let refusal = |name: &str, bytes: &[u8]| {
             let (path, good) = (folder.path().join(name), fs::read(folder.path().join(name)).unwrap());
             fs::write(&path, bytes).unwrap();
-            let said = sentence(Cifar100::default().load(folder.path()), folder.path());
+            let said = sentence(Cifar100::default().read(folder.path(), &mut |_| {}), folder.path());
             fs::write(&path, good).unwrap();
             said
         };
@@ -105,7 +114,7 @@ mod tests {
             .assert_eq(&refusal("train.bin", &record(0, 0)[1..]));
         expect!["DIR/test.bin: found label 100 of image 0 (counted from 0), wanted 0 to 99"]
             .assert_eq(&refusal("test.bin", &record(0, 100)));
-        expect!["DIR/fine_label_names.txt: found class name count 1, wanted 100, one name on each line"]
+        expect!["DIR/fine_label_names.txt: found 1 class names, wanted 100, one per line"]
             .assert_eq(&refusal("fine_label_names.txt", b"apple\n"));
     }
 }

@@ -10,7 +10,7 @@ use super::cache::{self, CACHE_ENDING, Cached, Draft, Found};
 use super::decode::{self, Unusable};
 use super::listing::{Entry, Listing};
 use super::split::tenth;
-use super::{Dataset, Images, Size};
+use super::{Dataset, Format, Images, Size};
 use crate::error::{Error, Result};
 use crate::hash::sha256;
 
@@ -96,8 +96,20 @@ fn is_zero(seed: &u64) -> bool {
     *seed == 0
 }
 
-impl Folder {
-    pub(super) fn load(&self, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Dataset> {
+impl Format for Folder {
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.size
+    }
+
+    fn shrinks(&self) -> bool {
+        true
+    }
+
+    fn read(&self, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Dataset> {
         let listing = Listing::of(folder)?;
         let (path, key) = (self.cache_file(folder)?, self.key(&listing));
         let Cached { data, remarks } = match self.usable(&path, &key, folder, tell)? {
@@ -117,7 +129,9 @@ impl Folder {
         remarks.iter().for_each(|remark| tell(remark));
         Ok(data)
     }
+}
 
+impl Folder {
     fn usable(&self, path: &Path, key: &str, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Option<Cached>> {
         match cache::find(path, key)? {
             Found::Whole(cached) => return Ok(Some(*cached)),

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::images::check_labels;
-use super::{Dataset, Images, Size, file};
+use super::{Dataset, Format, Images, Size};
 use crate::error::{Error, Result};
+use crate::files;
 
 const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and \
                      t10k-labels-idx1-ubyte, each plain or with .gz";
@@ -31,8 +32,16 @@ pub struct Idx {
     pub classes: Option<Vec<String>>,
 }
 
-impl Idx {
-    pub(super) fn load(&self, folder: &Path) -> Result<Dataset> {
+impl Format for Idx {
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn size(&self) -> Option<Size> {
+        self.size
+    }
+
+    fn read(&self, folder: &Path, _: &mut dyn FnMut(&str)) -> Result<Dataset> {
         let train = Part::read(folder, "train")?;
         let test = Part::read(folder, "t10k")?;
         if test.shape != train.shape {
@@ -73,13 +82,13 @@ struct Part {
 
 impl Part {
     fn read(folder: &Path, name: &str) -> Result<Self> {
-        let find = |name: String| file::find(folder, &[&name, &format!("{name}.gz")], FILES);
+        let find = |name: String| files::find(folder, &[&name, &format!("{name}.gz")], FILES);
         let images_path = find(format!("{name}-images-idx3-ubyte"))?;
         let labels_path = find(format!("{name}-labels-idx1-ubyte"))?;
         let ([images, height, width], pixels) = read(&images_path)?;
         let ([count], labels) = read(&labels_path)?;
         if count != images {
-            let what = format!("found label count {count}, wanted {images}, one for each image of {}", images_path.display());
+            let what = format!("found {count} labels, wanted {images}, one for each image of {}", images_path.display());
             return Err(Error::corrupt(&labels_path, what));
         }
         Ok(Self { images_path, labels_path, shape: [1, height, width], pixels, labels })
@@ -93,7 +102,7 @@ impl Part {
 
 /// The sizes in the header of an IDX file of bytes, and the bytes behind it.
 fn read<const DIMS: usize>(path: &Path) -> Result<([usize; DIMS], Vec<u8>)> {
-    let mut bytes = file::bytes(path)?;
+    let mut bytes = files::unpacked(path)?;
     let header = 4 + 4 * DIMS;
     if bytes.len() < header {
         let what = format!("found {} bytes, wanted {header} bytes of header alone", bytes.len());
@@ -119,7 +128,7 @@ fn read<const DIMS: usize>(path: &Path) -> Result<([usize; DIMS], Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::file::tests::{gzip, sentence};
+    use crate::files::tests::{gzip, sentence};
     use super::*;
     use expect_test::{Expect, expect};
     use std::fs;
@@ -155,18 +164,18 @@ mod tests {
         let folder = folder();
         fs::remove_file(folder.path().join(name.trim_end_matches(".gz"))).unwrap();
         fs::write(folder.path().join(name), bytes).unwrap();
-        let said = sentence(Idx::default().load(folder.path()), folder.path());
+        let said = sentence(Idx::default().read(folder.path(), &mut |_| {}), folder.path());
         message.assert_eq(said.strip_prefix(&format!("DIR/{name}: ")).unwrap());
     }
 
     #[test]
     fn four_files_make_a_dataset() {
-        let data = Idx::default().load(folder().path()).unwrap();
+        let data = Idx::default().read(folder().path(), &mut |_| {}).unwrap();
         assert_eq!((data.train().shape(), data.train().labels()), ([1, 2, 2], &[0, 1, 2][..]));
         assert_eq!(data.train().pixels(), (0..12).collect::<Vec<u8>>());
         assert_eq!((data.test().len(), data.test().labels()), (2, &[0, 1][..]));
         assert_eq!(data.classes(), ["0", "1", "2"]);
-        assert_eq!(named(&["a", "b", "c", "d"]).load(folder().path()).unwrap().classes(), ["a", "b", "c", "d"]);
+        assert_eq!(named(&["a", "b", "c", "d"]).read(folder().path(), &mut |_| {}).unwrap().classes(), ["a", "b", "c", "d"]);
     }
 
     #[test]
@@ -177,7 +186,7 @@ mod tests {
             fs::write(packed.path().join(format!("{name}.gz")), gzip(&fs::read(&path).unwrap())).unwrap();
             fs::remove_file(path).unwrap();
         }
-        let [plain, packed] = [plain, packed].map(|folder| Idx::default().load(folder.path()).unwrap());
+        let [plain, packed] = [plain, packed].map(|folder| Idx::default().read(folder.path(), &mut |_| {}).unwrap());
         assert_eq!(plain.hash(), packed.hash());
     }
 
@@ -185,7 +194,7 @@ mod tests {
     fn missing_things_are_named() {
         let folder = folder();
         let nowhere = folder.path().join("nowhere");
-        let refusal = |path: &Path| sentence(Idx::default().load(path), folder.path());
+        let refusal = |path: &Path| sentence(Idx::default().read(path, &mut |_| {}), folder.path());
         assert_eq!(refusal(&nowhere), format!("data folder not found: DIR/nowhere; wanted a folder with {FILES}"));
         fs::remove_file(folder.path().join(TEST_LABELS)).unwrap();
         let message = format!("data file not found: DIR/{TEST_LABELS}; wanted a folder with {FILES}");
@@ -215,7 +224,7 @@ mod tests {
         check(
             TRAIN_LABELS,
             &idx(&[4]),
-            expect!["found label count 4, wanted 3, one for each image of DIR/train-images-idx3-ubyte"],
+            expect!["found 4 labels, wanted 3, one for each image of DIR/train-images-idx3-ubyte"],
         );
         check(
             TEST_IMAGES,
@@ -247,13 +256,13 @@ mod tests {
         fs::write(folder.path().join(TRAIN_IMAGES), idx(&[0, 2, 2])).unwrap();
         fs::write(folder.path().join(TRAIN_LABELS), idx(&[0])).unwrap();
         expect!["DIR/train-images-idx3-ubyte: found no images, wanted at least one"]
-            .assert_eq(&sentence(Idx::default().load(folder.path()), folder.path()));
+            .assert_eq(&sentence(Idx::default().read(folder.path(), &mut |_| {}), folder.path()));
     }
 
     #[test]
     fn labels_fit_the_classes() {
         let folder = folder();
-        let refusal = |idx: Idx| sentence(idx.load(folder.path()), folder.path());
+        let refusal = |idx: Idx| sentence(idx.read(folder.path(), &mut |_| {}), folder.path());
         expect!["DIR/train-labels-idx1-ubyte: found label 2 of image 2 (counted from 0), wanted 0 to 1"]
             .assert_eq(&refusal(named(&["a", "b"])));
         expect!["data.classes: found 0 names, wanted 1 to 256 different names, one for each label"]

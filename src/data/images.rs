@@ -65,7 +65,7 @@ impl Images {
         let (count, labels) = (pixels.len() / size, labels.into_iter().map(Into::into).collect::<Arc<[u16]>>());
         if labels.len() != count {
             let wanted = format!("{count}, one for each image");
-            return Err(Error::invalid(field, format!("label count {}", labels.len()), wanted));
+            return Err(Error::invalid(field, format!("{} labels", labels.len()), wanted));
         }
         check_labels(field, &labels, classes)?;
         Ok(Self { store: Arc::new(Pixels::Owned(pixels)), rows: (0..count).collect(), labels, shape })
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn images_that_do_not_fit_are_refused() {
-        check_refused(8, &[0], [1, 2, 2], 2, expect!["toy: found label count 1, wanted 2, one for each image"]);
+        check_refused(8, &[0], [1, 2, 2], 2, expect!["toy: found 1 labels, wanted 2, one for each image"]);
         check_refused(8, &[1, 2], [1, 2, 2], 2, expect!["toy: found label 2 of image 1 (counted from 0), wanted 0 to 1"]);
         check_refused(
             8,

@@ -3,18 +3,14 @@
 //! A [`Source`] (the `[data]` table of a recipe) reads a folder into a [`Dataset`]. One file per kind of folder.
 
 mod cache;
-mod cifar10;
-mod cifar100;
 mod decode;
-pub(crate) mod file;
-mod folder;
-mod idx;
 mod images;
 mod listing;
 mod size;
 mod split;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,53 +19,64 @@ use crate::error::Result;
 use crate::hash::hex;
 
 pub use cache::CACHE_ENDING;
-pub use cifar10::Cifar10;
-pub use cifar100::{Cifar100, Labels};
-pub use folder::{Channels, Folder};
-pub use idx::Idx;
+pub use cifar100::Labels;
+pub use folder::Channels;
 pub use images::{Images, Pixels};
 pub use size::Size;
 pub use split::Validation;
 
-/// Where images come from: the `[data]` table of a recipe, told apart by its key `kind`.
-///
-/// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to [`Source::load`]), and
-/// `size`, what images are shrunk to.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Source {
+/// A kind of folder that images are read from.
+pub trait Format {
+    /// The folder the recipe names, if it names one.
+    fn path(&self) -> Option<&Path>;
+
+    /// What the recipe wants images shrunk to, if anything.
+    fn size(&self) -> Option<Size>;
+
+    /// Whether [`read`](Self::read) shrinks every image before it is kept. Elsewhere all are read first.
+    fn shrinks(&self) -> bool {
+        false
+    }
+
+    /// Reads the images of `folder`; see [`Source::load`].
+    fn read(&self, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Dataset>;
+}
+
+/// One row per format: its kind in a recipe, its file, its type.
+macro_rules! formats {
+    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
+        $(mod $file; pub use $file::$kind;)+
+
+        /// Where images come from: the `[data]` table of a recipe, told apart by its key `kind`.
+        ///
+        /// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to
+        /// [`Source::load`]), and `size`, what images are shrunk to.
+        #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+        #[serde(tag = "kind")]
+        #[non_exhaustive]
+        pub enum Source { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
+
+        impl std::ops::Deref for Source {
+            type Target = dyn Format;
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(format) => format),+ }
+            }
+        }
+    };
+}
+
+formats! {
     /// The four files of MNIST and its relatives.
-    Idx(Idx),
+    "idx" => idx::Idx,
     /// CIFAR-10 in its binary format.
-    Cifar10(Cifar10),
+    "cifar10" => cifar10::Cifar10,
     /// CIFAR-100 in its binary format.
-    Cifar100(Cifar100),
+    "cifar100" => cifar100::Cifar100,
     /// Pictures, a folder for each class.
-    Folder(Folder),
+    "folder" => folder::Folder,
 }
 
 impl Source {
-    /// The folder the recipe names, if it names one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Idx(idx) => idx.path.as_deref(),
-            Self::Cifar10(cifar10) => cifar10.path.as_deref(),
-            Self::Cifar100(cifar100) => cifar100.path.as_deref(),
-            Self::Folder(folder) => folder.path.as_deref(),
-        }
-    }
-
-    /// What the recipe wants images shrunk to, if anything.
-    pub fn size(&self) -> Option<Size> {
-        match self {
-            Self::Idx(idx) => idx.size,
-            Self::Cifar10(cifar10) => cifar10.size,
-            Self::Cifar100(cifar100) => cifar100.size,
-            Self::Folder(folder) => folder.size,
-        }
-    }
-
     /// Reads the images of `folder`: into memory, or, for a folder of pictures, through a cache that is mapped into memory.
     /// `tell` hears, in sentences, what a user should know: what takes long, what was left out, what was held out.
     ///
@@ -79,13 +86,8 @@ impl Source {
     /// [`Error::Invalid`](crate::Error::Invalid) for a label, a class or a size that does not fit.
     pub fn load(&self, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Dataset> {
         self.size().map_or(Ok(()), Size::check)?;
-        let data = match self {
-            Self::Idx(idx) => idx.load(folder)?,
-            Self::Cifar10(cifar10) => cifar10.load(folder)?,
-            Self::Cifar100(cifar100) => cifar100.load(folder)?,
-            Self::Folder(pictures) => return pictures.load(folder, tell), // shrinks each before it is kept
-        };
-        match self.size() {
+        let data = self.read(folder, tell)?;
+        match self.size().filter(|_| !self.shrinks()) {
             Some(size) => size.of(data),
             None => Ok(data),
         }
@@ -99,7 +101,8 @@ pub struct Dataset {
     test: Images,
     validation: Option<Images>,
     classes: Vec<String>,
-    known: Option<Summary>,
+    /// Once it is known: all pixels are read for it.
+    summary: OnceLock<Summary>,
 }
 
 /// What is worked out of all pixels of a data set.
@@ -113,12 +116,12 @@ struct Summary {
 impl Dataset {
     /// Images of one shape to learn from and to report on, and the name of each label in the order of the labels.
     pub fn new(train: Images, test: Images, classes: Vec<String>) -> Self {
-        Self { train, test, validation: None, classes, known: None }
+        Self { train, test, validation: None, classes, summary: OnceLock::new() }
     }
 
     /// The same with images of their own to compare subnets on.
     pub fn with_validation(self, validation: Images) -> Self {
-        Self { validation: Some(validation), known: None, ..self }
+        Self { validation: Some(validation), summary: OnceLock::new(), ..self }
     }
 
     /// To learn from. Its last word on quality comes from [`Dataset::holdout`], not from `test`.
@@ -142,10 +145,12 @@ impl Dataset {
     }
 
     /// SHA-256 of shapes, labels, pixels and class names, as 64 lower-case hexadecimal digits.
+    /// Read off the data once.
     pub fn hash(&self) -> String {
-        if let Some(known) = &self.known {
-            return known.hash.clone();
-        }
+        self.summary().hash.clone()
+    }
+
+    fn hashed(&self) -> String {
         let mut hasher = Sha256::new();
         for images in [&self.train, &self.test].into_iter().chain(&self.validation) {
             // Lengths go in too: without them, bytes could wander from one field to the next unnoticed.
@@ -164,10 +169,8 @@ impl Dataset {
 
     /// Mean and standard deviation of each channel over the training images; see [`Images::channels_mean_std`].
     pub fn channels_mean_std(&self) -> (Vec<f32>, Vec<f32>) {
-        match &self.known {
-            Some(known) => (known.mean.clone(), known.deviation.clone()),
-            None => self.train.channels_mean_std(),
-        }
+        let Summary { mean, deviation, .. } = self.summary();
+        (mean.clone(), deviation.clone())
     }
 
     /// Splits the training images into (train, validation), the latter as `how` says and drawn by `seed`; both keep their
@@ -182,14 +185,16 @@ impl Dataset {
         split::holdout(self, how, seed)
     }
 
-    fn summary(&self) -> Summary {
-        let (mean, deviation) = self.channels_mean_std();
-        Summary { hash: self.hash(), mean, deviation }
+    fn summary(&self) -> &Summary {
+        self.summary.get_or_init(|| {
+            let (mean, deviation) = self.train.channels_mean_std();
+            Summary { hash: self.hashed(), mean, deviation }
+        })
     }
 
     /// The same, its summary taken on trust.
     fn known(self, summary: Summary) -> Self {
-        Self { known: Some(summary), ..self }
+        Self { summary: summary.into(), ..self }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn holdout(data: &Dataset, how: Validation, seed: u64) -> Result<(Ima
     match (how, data.validation()) {
         (Validation::Own, Some(validation)) => Ok((data.train().clone(), validation.clone())),
         (Validation::Drawn(count) | Validation::Balanced(count), Some(validation)) => {
-            let wanted = format!("no such key: the data bring {} images of their own to validate on", validation.len());
+            let wanted = format!("the key left out: the data set has {} validation images of its own", validation.len());
             Err(Error::invalid("validation", format!("{count} images to hold out"), wanted))
         }
         (Validation::Own, None) => tenth(data.train(), data.classes(), "validation", seed),
@@ -251,7 +251,7 @@ mod tests {
             uneven().with_validation(validation),
             Validation::Drawn(4),
             expect![
-                "validation: found 4 images to hold out, wanted no such key: the data bring 1 images of their own to validate on"
+                "validation: found 4 images to hold out, wanted the key left out: the data set has 1 validation images of its own"
             ],
         );
         let lonely = uneven().train().select(&[0, 1, 12]);

@@ -111,12 +111,15 @@ impl Graph {
         self.output
     }
 
-    /// The option node that `arch` puts in the place of `node`, through any number of choices.
-    pub fn chosen(&self, mut node: NodeId, arch: &Arch) -> NodeId {
-        while let Node::Choice { gene, options } = &self.nodes[node] {
-            node = options[arch.option(*gene)];
+    /// Whether `node` has weights or running statistics.
+    fn has_tensors(&self, node: NodeId) -> bool {
+        match &self.nodes[node] {
+            Node::Op { op, inputs, .. } => {
+                let shapes = self.input_shapes(inputs);
+                !op.weights(&shapes).is_empty() || !op.buffers(&shapes).is_empty()
+            }
+            _ => false,
         }
-        node
     }
 
     /// Channels of the image that `node` reads.
@@ -148,12 +151,17 @@ impl Graph {
 
     /// Which nodes some architecture of `region` has.
     pub fn needed(&self, region: &Region) -> Vec<bool> {
+        self.reached(|gene| region.options(gene))
+    }
+
+    /// Pulls from the output: which nodes it reads if each gene may take these options.
+    fn reached<'a>(&self, options_of: impl Fn(usize) -> &'a [usize]) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
         needed[self.output] = true;
         for node in (0..self.nodes.len()).rev() {
             match &self.nodes[node] {
                 _ if !needed[node] => {}
-                Node::Choice { gene, options } => region.options(*gene).iter().for_each(|&option| needed[options[option]] = true),
+                Node::Choice { gene, options } => options_of(*gene).iter().for_each(|&option| needed[options[option]] = true),
                 Node::Op { inputs, .. } => inputs.iter().for_each(|&input| needed[input] = true),
                 Node::Input => {}
             }
@@ -248,11 +256,6 @@ impl GraphBuilder {
     /// Starts from images of `[channels, height, width]` and the genes that choices will name.
     pub fn image(shape: Shape, genes: Vec<Gene>) -> Self {
         Self { graph: Graph { genes, nodes: vec![Node::Input], shapes: vec![shape], output: 0 } }
-    }
-
-    /// The node of the images.
-    pub fn input(&self) -> NodeId {
-        0
     }
 
     /// Shape of what `node` computes.

@@ -222,17 +222,14 @@ impl Network {
         named
     }
 
-    /// Copies every tensor that both networks have by name and shape; says how many these were.
-    pub fn copy_from(&mut self, other: &Self) -> usize {
+    /// Copies every tensor that both networks have by name and shape.
+    pub fn copy_from(&mut self, other: &Self) {
         let theirs: HashMap<String, Tensor> = other.named().into_iter().collect();
-        let mut copied = 0;
         for (name, mut mine) in self.named() {
             if let Some(tensor) = theirs.get(&name).filter(|tensor| tensor.size() == mine.size()) {
                 tch::no_grad(|| mine.copy_(tensor));
-                copied += 1;
             }
         }
-        copied
     }
 
     /// Sets every weight and running statistic from `tensors`; each must be there with its shape.

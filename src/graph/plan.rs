@@ -103,7 +103,7 @@ impl Plan {
 
     /// The calls that matter, one per node: what is exported.
     pub fn live(graph: &Graph, arch: &Arch) -> Self {
-        Resolver { graph, arch, prune: true }.plan().sweep().share().with_last_uses()
+        Resolver { graph, arch, prune: true }.plan().sweep().share(graph).with_last_uses()
     }
 
     /// The same without its last call, if that is a linear layer: it gives the features `[batch, features]` that are classified.
@@ -192,13 +192,16 @@ impl Plan {
     }
 
     /// Makes a call once that has the same inputs and no tensors of its own.
-    fn share(mut self) -> Self {
+    fn share(mut self, graph: &Graph) -> Self {
+        let has_tensors = |step: &PlanStep| step.members.iter().any(|&node| graph.has_tensors(node));
         let mut made: HashMap<(String, Vec<Value>), Value> = HashMap::new();
         let mut instead: Vec<Value> = (0..self.values).collect();
         self.steps.retain_mut(|step| {
             step.inputs.iter_mut().for_each(|input| *input = instead[*input]);
-            let Some(op) = step.op().filter(|op| !has_tensors(op)) else { return true };
-            let call = (format!("{op:?}"), step.inputs.clone());
+            if has_tensors(step) {
+                return true;
+            }
+            let call = (format!("{:?}", step.call), step.inputs.clone());
             match made.get(&call) {
                 Some(&value) => instead[step.outputs[0]] = value,
                 None => _ = made.insert(call, step.outputs[0]),
@@ -363,10 +366,6 @@ fn pair(tensors: &[Tensor]) -> Option<[&Tensor; 2]> {
     if let [one, other] = tensors { Some([one, other]) } else { None }
 }
 
-fn has_tensors(op: &Op) -> bool {
-    matches!(op, Op::Conv(_) | Op::Linear(_) | Op::BatchNorm(_))
-}
-
 fn hash(parts: &[&str]) -> String {
     let mut digits = sha256(parts.join(" "));
     digits.truncate(32);
@@ -389,7 +388,9 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn plan(&self) -> Plan {
-        let needed = self.needed();
+        let options = self.arch.options();
+        // What nobody reads under this architecture is never computed.
+        let needed = self.graph.reached(|gene| std::slice::from_ref(&options[gene]));
         let mut plan = Plan { steps: vec![], values: 1, output: 0, last_uses: vec![] };
         let mut resolved: Vec<Option<Resolved>> = vec![None; self.graph.nodes().len()];
         for (node, kind) in self.graph.nodes().iter().enumerate().filter(|(node, _)| needed[*node]) {
@@ -408,21 +409,6 @@ impl Resolver<'_> {
             Resolved::Zero => push(&mut plan, zeros(self.graph.shape(self.graph.output())), vec![], vec![0]),
         };
         plan
-    }
-
-    /// Pulls from the output: what nobody reads under this architecture is never computed.
-    fn needed(&self) -> Vec<bool> {
-        let mut needed = vec![false; self.graph.nodes().len()];
-        needed[self.graph.output()] = true;
-        for node in (0..needed.len()).rev().filter(|&node| node > 0) {
-            match &self.graph.nodes()[node] {
-                _ if !needed[node] => {}
-                Node::Op { inputs, .. } => inputs.iter().for_each(|&input| needed[input] = true),
-                Node::Choice { gene, options } => needed[options[self.arch.option(*gene)]] = true,
-                Node::Input => {}
-            }
-        }
-        needed
     }
 
     fn resolve(&self, plan: &mut Plan, node: NodeId, op: &Op, inputs: &[Resolved]) -> Resolved {

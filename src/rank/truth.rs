@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::data::file;
 use crate::error::{Error, Result};
+use crate::files;
+use crate::reading::did_you_mean;
 
 /// Figures of architectures that were trained one by one: a CSV file, plain or `.gz`, with a header.
 ///
@@ -26,7 +27,7 @@ impl Truth {
     /// table.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = file::text(path)?;
+        let text = files::text(path)?;
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
         let at = |position: Option<&csv::Position>, what| match position {
             Some(position) => Error::corrupt(path, format!("line {}: {what}", line(&text, position))),
@@ -133,13 +134,8 @@ impl Truth {
     }
 
     fn no_column(&self, column: &str) -> Error {
-        let likeness = |name: &String| strsim::jaro_winkler(name, column);
-        let near = self.columns.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let hint = match near.filter(|name| likeness(name) > 0.8) {
-            Some(name) => format!(" (did you mean {name}?)"),
-            None => String::new(),
-        };
-        let wanted = format!("one of {} in {}{hint}", self.columns.join(", "), self.path.display());
+        let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
+        let wanted = format!("one of {} in {}{}", columns.join(", "), self.path.display(), did_you_mean(column, &columns));
         Error::NotFound { what: "column", found: column.into(), wanted }
     }
 }
@@ -198,7 +194,7 @@ impl List {
     /// # Errors
     /// [`Error::Io`] where it can't be read, [`Error::Corrupt`] where it isn't text or names an architecture twice.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let (path, text) = (path.as_ref(), file::text(path.as_ref())?);
+        let (path, text) = (path.as_ref(), files::text(path.as_ref())?);
         let mut list = Self { path: path.to_owned(), archs: vec![], lines: vec![], left_out: vec![] };
         let mut first: HashMap<&str, usize> = HashMap::new();
         let numbered = text.lines().map(str::trim).zip(1..);
@@ -247,7 +243,7 @@ impl List {
 mod tests {
     use super::super::kendall_tau_b;
     use super::*;
-    use crate::data::file::tests::{gzip, sentence};
+    use crate::files::tests::{gzip, sentence};
     use expect_test::{Expect, expect};
     use std::fs;
 
@@ -278,7 +274,7 @@ mod tests {
         let check = |arch, column, message: Expect| {
             message.assert_eq(&sentence(truth.get(arch, column), folder.path()));
         };
-        check("a", "scor", expect!["column not found: scor; wanted one of size, score in DIR/truth.csv (did you mean score?)"]);
+        check("a", "scor", expect!["column not found: scor; wanted one of size, score in DIR/truth.csv (did you mean `score`?)"]);
         check("a", "latency", expect!["column not found: latency; wanted one of size, score in DIR/truth.csv"]);
         check("a", "arch", expect!["column not found: arch; wanted one of size, score in DIR/truth.csv"]);
         check("b", "size", expect!["architecture not found: b; wanted one of the 1 in DIR/truth.csv, written as there"]);

@@ -17,7 +17,6 @@ use crate::arch::Arch;
 use crate::graph::onnx::{self, OnnxBuilder, ValueId};
 use crate::graph::ops::{self, Op, Operator};
 use crate::graph::{Graph, Node, NodeId, Plan, Precision, Run, Statistics, Value};
-use crate::reading::parse_json;
 use crate::{Error, Result, files};
 
 /// Images that go through file and network at a time.
@@ -266,8 +265,7 @@ pub fn export(
 /// The ONNX file of `model` as bytes, if it proves to compute the same on `images`.
 pub fn proved(model: &Model, recipe_hash: &str, images: &DeviceImages, config: &ExportConfig) -> Result<(Vec<u8>, Verification)> {
     let bytes = onnx_bytes(model, recipe_hash, config.opset)?;
-    let compared = if config.images == 0 { images.len() } else { config.images };
-    let verification = verify(&bytes, model, &images.first(compared), config.tolerance)?;
+    let verification = verify(&bytes, model, &images.first(config.images_of(images.len())), config.tolerance)?;
     Ok((bytes, verification))
 }
 
@@ -284,16 +282,6 @@ pub fn accuracy(file: &[u8], images: &DeviceImages) -> Result<f64> {
         correct += logits.values.chunks(classes).zip(labels).filter(|(row, label)| first(row) as i64 == *label).count();
     }
     Ok(correct as f64 / images.len() as f64)
-}
-
-/// The class names that a file carries.
-pub fn classes(file: &[u8]) -> Result<Vec<String>> {
-    let info = onnx::inspect(file)?;
-    let text = info
-        .metadata
-        .get("classes")
-        .ok_or_else(|| Error::invalid("ONNX file", "no `classes` in its metadata", "a file of supernaut's"))?;
-    parse_json("classes", text)
 }
 
 #[cfg(test)]

@@ -32,6 +32,15 @@ pub struct RunData {
     pub memory: Memory,
 }
 
+impl Task {
+    /// Reads the sizes off a data set, and mean and deviation off its training images.
+    pub fn of(data: &Dataset) -> Result<Self> {
+        let (mean, deviation) = data.channels_mean_std();
+        let image = data.train().shape().map(|size| size as i64);
+        Ok(Self { image, classes: data.classes().to_vec(), mean, deviation })
+    }
+}
+
 impl RunData {
     /// Splits `data` as the recipe says, and copies it if the recipe's device has a memory of its own.
     pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {

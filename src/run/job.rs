@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// What happened in one step of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// `train`, `split`, `search`, `retrain`, `evaluate`, `export`, `verify`.
+    /// `train`, `split`, `search`, `retrain`, `evaluate`, `export`.
     pub phase: String,
     /// The subnet it is about, in `retrain` and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -216,11 +216,7 @@ impl TrainConfig {
         if self.loss.is_empty() {
             return Err(Error::invalid(field("loss"), "nothing", "at least one term, such as { kind = \"task\" }"));
         }
-        match &self.schedule {
-            ScheduleConfig::ComplexityAware(calr) => within(&field("schedule.gamma_max"), calr.gamma_max, 1.0, 100.0),
-            ScheduleConfig::Cosine(cosine) => within(&field("schedule.least"), cosine.least, 0.0, 1.0),
-            ScheduleConfig::Linear(_) => Ok(()),
-        }
+        self.schedule.check(&field("schedule"))
     }
 }
 
@@ -408,7 +404,11 @@ impl SearchConfig {
         }
         match self.strategy.images().filter(|&part| part > images) {
             None => Ok(images),
-            Some(part) => Err(Error::invalid("search.strategy.images", part, format!("at most the {images} that all are"))),
+            Some(part) => Err(Error::invalid(
+                "search.strategy.images",
+                part,
+                format!("at most {images}, as many as the others are judged on"),
+            )),
         }
     }
 
@@ -493,6 +493,13 @@ impl Default for ExportConfig {
     }
 }
 
+impl ExportConfig {
+    /// How many of the `most` test images the file and the network are compared on.
+    pub fn images_of(&self, most: usize) -> usize {
+        if self.images == 0 { most } else { self.images.min(most) }
+    }
+}
+
 impl Recipe {
     /// Reads a TOML file, and the space file that it may name, whose path is relative to the recipe.
     pub fn read(path: &Path) -> Result<Self> {
@@ -572,7 +579,7 @@ impl Recipe {
 
     /// The folder of the images: `given`, or else the recipe's own, relative to the current folder.
     pub fn data_folder(&self, given: Option<&Path>) -> Result<PathBuf> {
-        let own = self.data.as_ref().and_then(Source::path).map(Path::to_owned);
+        let own = self.data.as_ref().and_then(|source| source.path()).map(Path::to_owned);
         let missing = || Error::invalid("data.path", "nothing", "the folder of the images, here or with --data");
         given.map(Path::to_owned).or(own).ok_or_else(missing)
     }

@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Complexity, Schedule};
+use crate::Result;
+use crate::error::within;
 
 /// See the [module](self).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,10 @@ impl ComplexityAware {
 }
 
 impl Schedule for ComplexityAware {
+    fn check(&self, field: &str) -> Result<()> {
+        within(&format!("{field}.gamma_max"), self.gamma_max, 1.0, 100.0)
+    }
+
     fn factor(&self, progress: f64, complexity: &Complexity) -> f64 {
         (1.0 - progress).powf(self.exponent(complexity))
     }

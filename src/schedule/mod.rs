@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
+
 /// How complex a path is among the paths of its space, by [`Cost::complexity`](crate::arch::Cost).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Complexity {
@@ -15,6 +17,11 @@ pub struct Complexity {
 
 /// A learning rate that changes over a run.
 pub trait Schedule {
+    /// Refuses settings that make no sense. `field` is where they stand, such as `train.schedule`.
+    fn check(&self, _field: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// The factor on the base rate after `progress` (0…1) of the run.
     fn factor(&self, progress: f64, complexity: &Complexity) -> f64;
 

@@ -34,7 +34,7 @@ mod draw;
 mod pareto;
 mod study;
 
-pub use pareto::{best_first, fronts, rank_and_crowding, spread};
+pub use pareto::{best_first, fronts, spread};
 pub use study::{Ask, Query, Study, Trial};
 
 use serde::{Deserialize, Serialize};

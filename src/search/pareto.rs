@@ -35,7 +35,7 @@ pub fn fronts<P: AsRef<[f64]>>(points: &[P]) -> Vec<Vec<usize>> {
 }
 
 /// For each point, its front and how alone it is there: the order in which parents are chosen.
-pub fn rank_and_crowding<P: AsRef<[f64]>>(points: &[P]) -> Vec<(usize, f64)> {
+fn rank_and_crowding<P: AsRef<[f64]>>(points: &[P]) -> Vec<(usize, f64)> {
     let mut result = vec![(0, 0.0); points.len()];
     for (rank, front) in fronts(points).into_iter().enumerate() {
         for (position, distance) in front.iter().zip(crowding(points, &front)) {

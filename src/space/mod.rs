@@ -6,7 +6,6 @@ mod layers;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::{Arch, Region};
-use crate::data::Dataset;
 use crate::graph::{Graph, Shape};
 use crate::{Error, Result};
 
@@ -27,13 +26,6 @@ pub struct Task {
 }
 
 impl Task {
-    /// Reads the sizes off a data set, and mean and deviation off its training images.
-    pub fn of(data: &Dataset) -> Result<Self> {
-        let (mean, deviation) = data.channels_mean_std();
-        let image = data.train().shape().map(|size| size as i64);
-        Ok(Self { image, classes: data.classes().to_vec(), mean, deviation })
-    }
-
     /// Of images that nobody has: for counting what networks would cost.
     pub fn stand_in(image: [i64; 3], classes: usize) -> Self {
         let channels = image[0] as usize;

@@ -10,8 +10,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("state", &[]),
     ("reading", &[]),
-    ("data", &["hash"]),
-    ("rank", &["arch", "data"]),
+    ("data", &["files", "hash"]),
+    ("rank", &["arch", "files", "reading"]),
     ("optimizer", &["graph"]),
     ("schedule", &["arch"]),
     ("sampler", &["arch", "state"]),
@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("partition", &["arch"]),
     ("search", &["arch"]),
     ("graph", &["arch", "hash"]),
-    ("space", &["arch", "reading", "graph", "data"]),
+    ("space", &["arch", "reading", "graph"]),
     (
         "run",
         &[

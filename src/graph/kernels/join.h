@@ -10,7 +10,6 @@ namespace supernaut {
 struct JoinShape {
     Index batch, height, width, channels;
 
-    Index numel() const { return batch * height * width * channels; }
     /// Numbers that `join` and `join_gradient` need as scratch, per thread.
     Index scratch() const { return (3 * width + 2) * channels; }
 };

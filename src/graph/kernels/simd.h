@@ -76,14 +76,4 @@ struct Simd {
 
 }  // namespace SUPERNAUT_LEVEL
 
-/// The type that numbers stored as S are computed in.
-template <class S>
-struct ComputedIn {
-    using Type = S;
-};
-template <>
-struct ComputedIn<BFloat16> {
-    using Type = float;
-};
-
 }  // namespace supernaut

@@ -136,7 +136,7 @@ operators! {
     sum::Sum,
     /// Channels of the inputs side by side.
     concat::Concat,
-    /// Every so many-th channel.
+    /// Every n-th channel.
     channels::Channels,
     /// The input itself.
     identity::Identity,
