@@ -112,7 +112,7 @@ typedef struct snt_space snt_space;
 typedef struct snt_strategy snt_strategy;
 
 /**
- * What a call returns. 0 to 99 are no errors; numbers are never given to another meaning.
+ * What a call returns. 0 to 99 are not errors; a number never changes its meaning.
  */
 typedef int32_t snt_status;
 
@@ -418,7 +418,7 @@ typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
 #define SNT_E_POISONED 115
 
 /**
- * A mistake of this library's own.
+ * A bug of this library.
  */
 #define SNT_E_INTERNAL 116
 
@@ -716,9 +716,9 @@ snt_status snt_strategy_create(const snt_space *space,
                                snt_error **err);
 
 /**
- * The next architecture to judge. Several may be asked for before the first is told of.
+ * The next architecture to judge. You may ask for several before you answer the first.
  *
- * SNT_OK with an architecture; SNT_NOT_READY if what was asked for has to be told of first; SNT_END if nothing is left to
+ * SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to
  * try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves
  * the architecture the next. `images`, if not NULL, receives how many validation images the strategy wants it judged on, 0
  * for all; most strategies always want all. Any thread. Does not block. @since 0.1

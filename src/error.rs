@@ -101,7 +101,7 @@ pub enum Error {
     /// Another job holds the object.
     #[error("{0}")]
     Busy(String),
-    /// A mistake of this library's own.
+    /// A bug of this library.
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }

@@ -57,7 +57,7 @@ impl Mistake {
             return Self { path, found: "a key that has moved".into(), wanted };
         }
         let found = if is_field { "an unknown key".to_owned() } else { format!("\"{name}\"") };
-        Self { path, found, wanted: format!("{}one of {}", did_you_mean(name, options), options.join(", ")) }
+        Self { path, found, wanted: one_of(name, options) }
     }
 
     /// The error where `what` names the whole.
@@ -67,11 +67,16 @@ impl Mistake {
     }
 }
 
-/// `did you mean …? `, if one of `options` is near.
+/// `one of …`, with the option that may have been meant.
+pub fn one_of(name: &str, options: &[&str]) -> String {
+    format!("one of {}{}", options.join(", "), did_you_mean(name, options))
+}
+
+/// ` (did you mean …?)`, if one of `options` is near.
 pub fn did_you_mean(name: &str, options: &[&str]) -> String {
     let similarity = |option: &&str| strsim::jaro_winkler(name, option);
     let best = options.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    best.filter(|option| similarity(option) > 0.75).map_or(String::new(), |option| format!("did you mean `{option}`? "))
+    best.filter(|option| similarity(option) > 0.75).map_or(String::new(), |option| format!(" (did you mean `{option}`?)"))
 }
 
 pub(crate) fn one_line(text: &str) -> String {

@@ -40,7 +40,7 @@ impl Arch {
         }
         for (gene, &option) in genes.iter().zip(options) {
             if option >= gene.options.len() {
-                let wanted = format!("0..={} (gene {})", gene.options.len() - 1, gene.name);
+                let wanted = format!("0…{} (gene {})", gene.options.len() - 1, gene.name);
                 return Err(Error::invalid("arch", format!("option {option}"), wanted));
             }
         }

@@ -422,7 +422,7 @@ impl Begin {
         let recipe = saved.manifest.recipe.clone();
         recipe.process().apply();
         let data = RunData::new(&recipe, &borrow(dataset, "dataset")?.data)?;
-        saved.manifest.same("data", &saved.manifest.data_hash, &data.hash)?;
+        saved.manifest.check_data(&data.hash)?;
         Ok(Self { claim, saved, recipe, data })
     }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-/// What a call returns. 0 to 99 are no errors; numbers are never given to another meaning.
+/// What a call returns. 0 to 99 are not errors; a number never changes its meaning.
 pub type snt_status = i32;
 
 /// Done.
@@ -45,7 +45,7 @@ pub const SNT_E_TIMEOUT: snt_status = 113;
 pub const SNT_E_BUSY: snt_status = 114;
 /// An internal error left the object unusable: free it.
 pub const SNT_E_POISONED: snt_status = 115;
-/// A mistake of this library's own.
+/// A bug of this library.
 pub const SNT_E_INTERNAL: snt_status = 116;
 
 /// The name of a status, such as "SNT_E_BUSY", or "unknown".

@@ -46,9 +46,9 @@ pub unsafe extern "C" fn snt_strategy_create(
     })
 }
 
-/// The next architecture to judge. Several may be asked for before the first is told of.
+/// The next architecture to judge. You may ask for several before you answer the first.
 ///
-/// SNT_OK with an architecture; SNT_NOT_READY if what was asked for has to be told of first; SNT_END if nothing is left to
+/// SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to
 /// try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves
 /// the architecture the next. `images`, if not NULL, receives how many validation images the strategy wants it judged on, 0
 /// for all; most strategies always want all. Any thread. Does not block. @since 0.1

@@ -41,13 +41,13 @@ struct Program {
 enum Command {
     /// Do everything a recipe says: train, search, retrain, export, prove, report. Goes on where it was stopped.
     Run(RunArgs),
-    /// Train the supernet of a recipe: DIR/supernet.safetensors, and DIR/forest.json if it is split.
+    /// Train the supernet of a recipe; writes DIR/supernet.safetensors, and DIR/forest.json if it is split.
     Train(RunArgs),
-    /// Search a trained supernet, or a table of figures: DIR/search.json.
+    /// Search a trained supernet, or a table of figures; writes DIR/search.json.
     Search(SearchArgs),
-    /// Train one architecture of a supernet on: DIR/NAME.safetensors.
+    /// Go on training one architecture of a supernet; writes DIR/NAME.safetensors.
     Retrain(RetrainArgs),
-    /// Write a checkpoint's network as ONNX, if the file proves to compute the same.
+    /// Write a checkpoint's network as ONNX, but only if the file is shown to compute the same.
     Export(ExportArgs),
     /// Prove that an ONNX file computes what a checkpoint's network computes, and test it.
     Verify(VerifyArgs),
@@ -55,7 +55,7 @@ enum Command {
     Rank(Box<rank::RankArgs>),
     /// Say what a space file describes: genes, counts, the smallest and the largest architectures.
     Space(space::SpaceArgs),
-    /// Draw DIR/report.html anew from the files of a run.
+    /// Redraw DIR/report.html from the files of a run.
     Report {
         /// Folder of a finished run.
         dir: PathBuf,
@@ -71,7 +71,7 @@ struct RunArgs {
     out: PathBuf,
     #[command(flatten)]
     place: Place,
-    /// Another seed than the recipe's.
+    /// Seed to use instead of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -165,7 +165,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
     match dispatch(program.command) {
         Ok(()) => 0,
         Err(Error::Cancelled) => {
-            eprintln!("stopped; the same command goes on from here");
+            eprintln!("stopped; run the same command again to resume");
             STOPPED
         }
         Err(error) => {
@@ -222,7 +222,7 @@ impl Place {
         let project = Project::open(recipe, &data, out, cancel_on_signals())?;
         let RunData { train, validation, test, task, .. } = project.data();
         let counts = [train.len(), validation.len(), test.len(), task.classes.len()];
-        eprintln!("{} images to learn from, {} to validate, {} to test; classes: {}", counts[0], counts[1], counts[2], counts[3]);
+        eprintln!("{} training, {} validation and {} test images; {} classes", counts[0], counts[1], counts[2], counts[3]);
         Ok(project)
     }
 }
@@ -280,8 +280,8 @@ fn search(args: SearchArgs) -> Result<()> {
         (recipe.search, recipe.latency, recipe.memory_limit) = (other.search, other.latency, other.memory_limit);
     }
     let mut project = args.place.project(recipe.clone(), &args.out)?;
-    manifest.same("data", &manifest.data_hash, &project.data().hash)?;
-    let forest = forest::load(supernet, device(args.place.device.as_deref().unwrap_or(&recipe.device))?)?;
+    manifest.check_data(&project.data().hash)?;
+    let forest = supernets(supernet, &manifest, &args.place)?;
     let Searched { result, found, .. } = project.search(forest, &mut Progress::default())?;
     let path = args.out.join("search.json");
     files::write_json(&path, &result)?;
@@ -323,7 +323,7 @@ fn retrain(args: RetrainArgs) -> Result<()> {
         (recipe.retrain, recipe.memory_limit) = (other.retrain, other.memory_limit);
     }
     let mut project = args.place.project(recipe, &args.out)?;
-    manifest.same("data", &manifest.data_hash, &project.data().hash)?;
+    manifest.check_data(&project.data().hash)?;
     let forest = supernets(&args.supernet, &manifest, &args.place)?;
     let arch = forest.canonical(&arch);
     project.retrain(forest.of(&arch)?, &args.name, &arch, &mut Progress::default())?;
@@ -337,7 +337,7 @@ fn data_of(manifest: &checkpoint::Manifest, place: &Place) -> Result<RunData> {
     place.apply(&mut recipe);
     recipe.process().apply();
     let data = RunData::new(&recipe, &place.dataset(&recipe)?)?;
-    manifest.same("data", &manifest.data_hash, &data.hash)?;
+    manifest.check_data(&data.hash)?;
     Ok(data)
 }
 

@@ -31,17 +31,17 @@ pub struct RankArgs {
     /// several that share the space. More than one: the same method with other seeds.
     #[arg(long, num_args = 1.., required = true)]
     score: Vec<String>,
-    /// As many more, to compare with those of --score in pairs.
+    /// As many again, compared pair by pair with those of --score.
     #[arg(long, num_args = 1..)]
     against: Vec<String>,
     /// CSV file (plain or .gz) with a column `arch` and the true figures.
     #[arg(long, value_name = "CSV", required_unless_present = "ground")]
     truth: Option<PathBuf>,
-    /// Without a table: train so many architectures of the space alone, by [retrain], in DIR/ground of --out; test them, and
-    /// rank these.
+    /// Without a truth table: train COUNT architectures of the space on their own, as [retrain] says, in DIR/ground under --out;
+    /// test and rank them.
     #[arg(long, value_name = "COUNT", requires = "out", conflicts_with_all = ["truth", "list", "column"])]
     ground: Option<usize>,
-    /// Architectures to rank, one a line; all of the truth table if absent.
+    /// Architectures to rank, one per line; all of the truth table if absent.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
     /// Column of the truth table.
@@ -53,7 +53,7 @@ pub struct RankArgs {
     /// The k of precision at k [default: 1,10,50].
     #[arg(long, value_name = "K,…", value_delimiter = ',')]
     top: Vec<usize>,
-    /// Give tau-b against the truth rounded to multiples of STEP, too; 0.1 is the literature's where truth is in per cent.
+    /// Also give tau-b against the truth rounded to multiples of STEP; the literature uses 0.1 for truths in per cent.
     #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "0.1")]
     sparse: Option<f64>,
     /// Validation images to judge on, instead of the recipe's `search.images`.
@@ -66,13 +66,13 @@ pub struct RankArgs {
     /// Seed of the bootstrap and of --ground.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder that remembers every evaluation and ground truth: a ranking that was stopped goes on there.
+    /// Folder that remembers every evaluation and ground truth: a stopped ranking resumes from it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// File for everything, per-architecture scores included.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// File for the report, an HTML page by itself: score against truth, coloured by size.
+    /// File for the report, a self-contained HTML page: score against truth, coloured by size.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -293,7 +293,7 @@ impl<'a> Judge<'a> {
         let forest = forest::load(path, device(&recipe.device)?)?;
         recipe.process().apply();
         let data = RunData::new(&recipe, self.load(&recipe)?)?;
-        manifest.same("data", &manifest.data_hash, &data.hash)?;
+        manifest.check_data(&data.hash)?;
         let weights = forest.hash();
         let mut job = Evaluate::new(&recipe, forest, archs, &data, self.args.out.as_deref())?;
         let subnet = Some(path.display().to_string());

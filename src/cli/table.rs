@@ -25,16 +25,16 @@ pub struct TableArgs {
     /// Column of the table that is the accuracy: shares, or per cent.
     #[arg(long, requires = "table")]
     column: Option<String>,
-    /// Another column to tell of the chosen.
+    /// Another column to print for the chosen architectures.
     #[arg(long, value_name = "COLUMN", requires = "table")]
     report: Option<String>,
-    /// Another seed than the recipe's.
+    /// Seed to use instead of the recipe's.
     #[arg(long, requires = "table")]
     seed: Option<u64>,
 }
 
 pub fn search(args: &SearchArgs) -> Result<()> {
-    let missing = |name| Error::invalid(name, "nothing", "it beside --table");
+    let missing = |name| Error::invalid(name, "nothing", "a value together with --table");
     let TableArgs { table, column, report, seed } = &args.table;
     let (path, column) = (table.as_ref().ok_or(missing("--table"))?, column.as_ref().ok_or(missing("--column"))?);
     let mut recipe = Recipe::read(args.recipe.as_ref().ok_or(missing("--recipe"))?)?;

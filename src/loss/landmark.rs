@@ -223,7 +223,7 @@ mod tests {
         std::fs::write(&path, "arch,accuracy\nb,92.5\na,90\nc,91\n").unwrap();
         let of = |score: &str| Landmark { file: Some(path.clone()), score: Some(score.into()), ..Default::default() };
         assert_eq!(of("accuracy").texts().unwrap(), ["a", "c", "b"]);
-        assert!(of("acuracy").texts().unwrap_err().to_string().contains("did you mean accuracy?"));
+        assert!(of("acuracy").texts().unwrap_err().to_string().contains("did you mean `accuracy`?"));
         let both = Landmark { archs: vec!["a".into()], ..of("accuracy") };
         let wanted = "loss.landmark: found archs and file and score, wanted either archs, or file and score";
         assert_eq!(both.texts().unwrap_err().to_string(), wanted);

@@ -25,7 +25,7 @@ impl Exhaustive {
             })
         };
         if self.genes.is_empty() {
-            return Err(Error::invalid("split.by.genes", "nothing", "the name of a gene at least"));
+            return Err(Error::invalid("split.by.genes", "nothing", "the name of at least one gene"));
         }
         self.genes.iter().map(position).collect()
     }
@@ -96,6 +96,6 @@ mod tests {
     fn a_gene_that_is_not_there_is_named() {
         let message = split(&["0<-1"]).unwrap_err().to_string();
         assert_eq!(message, "split.by.genes: found \"0<-1\", wanted one of 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2");
-        assert_eq!(split(&[]).unwrap_err().to_string(), "split.by.genes: found nothing, wanted the name of a gene at least");
+        assert_eq!(split(&[]).unwrap_err().to_string(), "split.by.genes: found nothing, wanted the name of at least one gene");
     }
 }

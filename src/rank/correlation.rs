@@ -61,17 +61,17 @@ fn ratio(common: f64, x: f64, y: f64) -> Option<f64> {
     (x > 0.0 && y > 0.0).then(|| common / (x * y).sqrt())
 }
 
-/// Why there is no figure: one of the two lists is all equal, `x` or else `y`.
-fn without_order(x: &Levels) -> Error {
-    let name = if x.count == 1 { "x" } else { "y" };
+/// Why there is no figure: one of the two lists is all equal, `scores` or else the truth.
+fn without_order(scores: &Levels) -> Error {
+    let name = if scores.count == 1 { "scores" } else { "truth" };
     Error::Numeric(format!("all values of {name} are equal, so they have no order to correlate; wanted two that differ"))
 }
 
 fn levels_of_both(x: &[f64], y: &[f64]) -> Result<(Levels, Levels)> {
     if x.len() != y.len() {
-        return Err(Error::invalid("y", format!("length {}", y.len()), format!("length {} as of x", x.len())));
+        return Err(Error::invalid("truth", format!("length {}", y.len()), format!("length {} as of scores", x.len())));
     }
-    for (name, values) in [("x", x), ("y", y)] {
+    for (name, values) in [("scores", x), ("truth", y)] {
         if values.len() < 2 {
             return Err(Error::invalid(name, format!("length {}", values.len()), "2 or more"));
         }
@@ -230,13 +230,13 @@ mod tests {
             assert_eq!(refused[0], refused[1]);
             message.assert_eq(&refused[0]);
         };
-        check(&[1.0, 2.0], &[1.0], expect!["y: found length 1, wanted length 2 as of x"]);
-        check(&[1.0], &[1.0], expect!["x: found length 1, wanted 2 or more"]);
-        check(&[1.0, 2.0], &[1.0, f64::NAN], expect!["y: found NaN at index 1 (counted from 0), wanted numbers"]);
+        check(&[1.0, 2.0], &[1.0], expect!["truth: found length 1, wanted length 2 as of scores"]);
+        check(&[1.0], &[1.0], expect!["scores: found length 1, wanted 2 or more"]);
+        check(&[1.0, 2.0], &[1.0, f64::NAN], expect!["truth: found NaN at index 1 (counted from 0), wanted numbers"]);
         check(
             &[1.0, 2.0],
             &[3.0, 3.0],
-            expect!["all values of y are equal, so they have no order to correlate; wanted two that differ"],
+            expect!["all values of truth are equal, so they have no order to correlate; wanted two that differ"],
         );
         assert!(matches!(kendall_tau_b(&[3.0, 3.0], &[1.0, 2.0]), Err(Error::Numeric(_))));
     }

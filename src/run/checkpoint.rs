@@ -96,17 +96,27 @@ impl Manifest {
         }
     }
 
-    /// An error unless the checkpoint belongs to what is `wanted`; `what` says whether recipe, data or space.
-    pub fn same(&self, what: &str, found: &str, wanted: &str) -> Result<()> {
-        if found == wanted {
-            return Ok(());
-        }
-        let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
-        Err(Error::Version {
-            what: format!("checkpoint of another {what} ({what} hash)"),
-            found: short(found),
-            wanted: short(wanted),
-        })
+    /// An error unless it was trained by the recipe of this hash.
+    pub fn check_recipe(&self, wanted: &str) -> Result<()> {
+        check_hash("a different recipe (recipe hash)", &self.recipe_hash, wanted)
+    }
+
+    /// An error unless it was trained on the data of this hash.
+    pub fn check_data(&self, wanted: &str) -> Result<()> {
+        check_hash("different data (data hash)", &self.data_hash, wanted)
+    }
+
+    /// An error unless its tensors belong to the graph of this hash.
+    fn check_graph(&self, wanted: &str) -> Result<()> {
+        check_hash("a different space (space hash)", &self.graph_hash, wanted)
+    }
+}
+
+fn check_hash(what: &str, found: &str, wanted: &str) -> Result<()> {
+    let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
+    match found == wanted {
+        true => Ok(()),
+        false => Err(Error::Version { what: format!("checkpoint of {what}"), found: short(found), wanted: short(wanted) }),
     }
 }
 
@@ -187,7 +197,7 @@ impl Blob {
         let flat = tensor.to_device(Device::Cpu).contiguous().view(-1);
         let values = Vec::<f32>::try_from(&flat).map_err(|error| Error::Internal(error.to_string()))?;
         if values.iter().any(|value| !value.is_finite()) {
-            let advice = "the checkpoint before it is kept; try a lower rate, or clip";
+            let advice = "the last checkpoint is kept; try a lower learning rate, or gradient clipping (`clip`)";
             return Err(Error::Numeric(format!("`{name}` holds numbers that are not finite, so it is not saved; {advice}")));
         }
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -242,7 +252,7 @@ pub fn load(path: &Path, device: Device) -> Result<Saved> {
         return Err(Error::corrupt(path, "found bytes that differ from its checksum, wanted the file as it was written"));
     }
     let mut model = rebuild(&manifest, device)?;
-    manifest.same("space", &manifest.graph_hash, &model.graph_hash())?;
+    manifest.check_graph(&model.graph_hash())?;
     let floats: HashMap<String, Tensor> = views
         .iter()
         .filter(|(_, view)| view.dtype() == Dtype::F32)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::reading::did_you_mean;
+use crate::reading::one_of;
 use crate::space::{Custom, KINDS};
 use crate::{Error, Result};
 
@@ -67,7 +67,7 @@ pub(super) fn in_json(recipe: &mut Value) -> Result<Option<Custom>> {
 fn known(kind: Option<&str>) -> Result<()> {
     let Some(kind) = kind.filter(|kind| !KINDS.contains(kind)) else { return Ok(()) };
     let kinds = [KINDS, &["file"]].concat();
-    Err(Error::invalid("space.kind", format!("\"{kind}\""), format!("{}one of {}", did_you_mean(kind, &kinds), kinds.join(", "))))
+    Err(Error::invalid("space.kind", format!("\"{kind}\""), one_of(kind, &kinds)))
 }
 
 /// The path of `{ kind = "file", path = "…" }`.

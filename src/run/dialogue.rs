@@ -29,7 +29,7 @@ pub struct Topic {
 impl Topic {
     fn check(&self) -> Result<()> {
         if self.limits.latency_ms.is_some() {
-            let wanted = "limits on params or macs; what is too slow can be told as worse than all others";
+            let wanted = "limits on params or macs; report what is too slow as worse than all others";
             return Err(Error::invalid("search.limits.latency_ms", "a limit on what the caller would have to measure", wanted));
         }
         SearchConfig { strategy: self.strategy.clone(), limits: self.limits, ..Default::default() }.check()
@@ -122,9 +122,11 @@ impl Dialogue {
     /// If there is no such question, a figure is NaN, or there are more or fewer figures than before.
     pub fn tell(&mut self, arch: &Arch, figures: Vec<f64>) -> Result<()> {
         let open = |asked: &&mut Asked| asked.handed_out && asked.figures.is_none() && asked.query.arch == *arch;
-        let asked = self.round.iter_mut().find(open).ok_or_else(|| {
-            Error::invalid("arch", self.space.text(arch), "one that was asked for and of which nothing was told yet")
-        })?;
+        let asked = self
+            .round
+            .iter_mut()
+            .find(open)
+            .ok_or_else(|| Error::invalid("arch", self.space.text(arch), "one that was asked for and is not answered yet"))?;
         self.study.check(&figures)?;
         asked.figures = Some(figures);
         if self.round.iter().all(|asked| asked.figures.is_some()) {

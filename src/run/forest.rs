@@ -216,8 +216,8 @@ pub fn checkpoints(path: &Path) -> Result<Vec<(PathBuf, Manifest)>> {
             return Err(unfinished(format!("no {} yet", file.display())));
         }
         let manifest = checkpoint::manifest(&file)?;
-        manifest.same("recipe", &manifest.recipe_hash, &tree.recipe_hash)?;
-        manifest.same("data", &manifest.data_hash, &tree.data_hash)?;
+        manifest.check_recipe(&tree.recipe_hash)?;
+        manifest.check_data(&tree.data_hash)?;
         if manifest.part != (Part { level, region: named.region }) {
             return Err(Error::corrupt(&file, format!("found another region than in {}, wanted the same", path.display())));
         }

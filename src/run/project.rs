@@ -75,7 +75,7 @@ impl Project {
     /// Opens `folder` for a run of `recipe` on `data`, or for going on with one that was stopped.
     ///
     /// # Errors
-    /// If the folder isn't writable, holds a run of another recipe or data, or is in use by another process.
+    /// If the folder isn't writable, holds a run of a different recipe or data, or is in use by another process.
     pub fn open(recipe: Recipe, data: &Dataset, folder: &Path, cancel: Cancel) -> Result<Self> {
         recipe.check()?;
         let device = device(&recipe.device)?;
@@ -405,15 +405,14 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
     let theirs: Value =
         serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(&path, format!("found {error}, wanted JSON")))?;
     // Another space is another recipe too, but the nearer name helps more.
-    for (key, what) in [("space_sha256", "space"), ("recipe_hash", "recipe"), ("data_hash", "data")] {
+    for (key, what) in
+        [("space_sha256", "a different space"), ("recipe_hash", "a different recipe"), ("data_hash", "different data")]
+    {
         let is_old = key == "space_sha256" && theirs[key].is_null(); // from before it was written down
         if theirs[key] != mine[key] && !is_old {
-            let found = format!("a run on another {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
-            return Err(Error::invalid(
-                format!("--out {}", folder.display()),
-                found,
-                "an empty folder, or one of this recipe and data",
-            ));
+            let found = format!("a run of {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
+            let field = format!("--out {}", folder.display());
+            return Err(Error::invalid(field, found, "an empty folder, or one of this recipe and data"));
         }
     }
     Ok(())
@@ -440,7 +439,7 @@ impl Clock {
     }
 }
 
-/// Writes every so many-th event, with the mean loss since the last.
+/// Writes every n-th event, with the mean loss since the last.
 #[derive(Default)]
 struct Thin {
     losses: Vec<f64>,

@@ -358,7 +358,7 @@ fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> 
     let Some(Identity { batch, .. }) = theirs.filter(same) else {
         return Err(Error::corrupt(
             path,
-            "found evaluations of another recipe, supernet or data, wanted those of this one or no such file",
+            "found evaluations of a different recipe, supernet or data, wanted those of this one or no such file",
         ));
     };
     let unreadable = |at: usize, error| Error::corrupt(path, format!("line {}: found {error}, wanted an evaluation", at + 2));

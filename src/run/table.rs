@@ -42,7 +42,7 @@ impl Table {
         for (at, text) in truth.archs().iter().enumerate() {
             let arch = space.parse(text).map_err(|error| truth.list().corrupt(at, error))?;
             if let Some(first) = texts.insert(arch, text.clone()) {
-                let what = format!("found {text}, wanted each architecture once: it is {first}, too");
+                let what = format!("found {text}, wanted each architecture once: it is the same as {first}");
                 return Err(truth.list().corrupt(at, what));
             }
         }

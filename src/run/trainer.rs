@@ -134,8 +134,8 @@ impl Trainer {
 
     /// As [`resume`](Self::resume), from a checkpoint in memory.
     pub fn go_on(recipe: Arc<Recipe>, lessons: Lessons, saved: Saved) -> Result<Self> {
-        saved.manifest.same("recipe", &saved.manifest.recipe_hash, &recipe.hash())?;
-        saved.manifest.same("data", &saved.manifest.data_hash, &lessons.hash)?;
+        saved.manifest.check_recipe(&recipe.hash())?;
+        saved.manifest.check_data(&lessons.hash)?;
         let mut trainer = Self::new(recipe, saved.model, lessons)?;
         trainer.step = saved.manifest.progress.step;
         trainer.sgd.restore(saved.touched, saved.rows);
@@ -310,7 +310,7 @@ impl Trainer {
             let (step, paths, loss) = self.unread.pop_front().expect("not empty");
             let loss = loss.double_value(&[]);
             if !loss.is_finite() {
-                let advice = "the checkpoint before it is kept; try a lower rate, or clip";
+                let advice = "the last checkpoint is kept; try a lower learning rate, or gradient clipping (`clip`)";
                 return Err(Error::Numeric(format!("loss is {loss} at step {step} on {}; {advice}", self.text(&paths))));
             }
             self.loss = Some(loss);

@@ -1,6 +1,6 @@
 //! What spaces have in common that are a chain of layers in stages: stages as a recipe has them, genes, notation.
 //!
-//! An architecture is written layer by layer, stages apart by `|`: `k3e6 k5e3 skip skip | k7e6 k3e3`. A layer that is
+//! An architecture is written layer by layer, stages separated by `|`: `k3e6 k5e3 skip skip | k7e6 k3e3`. A layer that is
 //! skipped computes nothing, so it doesn't matter which of a stage's layers are: of the strings that compute the same, the one
 //! with the skips last in each stage is reported.
 
@@ -86,7 +86,7 @@ pub fn words<'a>(whole: &str, text: &'a str, stages: &[usize]) -> Result<Vec<&'a
     let parts: Vec<Vec<&str>> = text.split('|').map(|part| part.split_whitespace().collect()).collect();
     if parts.len() != stages.len() {
         let lengths: Vec<String> = stages.iter().map(usize::to_string).collect();
-        let wanted = format!("{} stages of {} layers, apart by `|`", stages.len(), lengths.join(", "));
+        let wanted = format!("{} stages of {} layers, separated by `|`", stages.len(), lengths.join(", "));
         return Err(unreadable(whole, format!("{wanted}, not {}", parts.len())));
     }
     if let Some(at) = (0..parts.len()).find(|&at| parts[at].len() != stages[at]) {
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         for (text, hint) in [
-            ("", "2 stages of 3, 2 layers, apart by `|`, not 1"),
+            ("", "2 stages of 3, 2 layers, separated by `|`, not 1"),
             ("a a a | a", "2 layers in stage 2, not 1"),
             ("skip a a | a a", "one of a, b for stage1.layer1, not `skip`"),
             ("a a a | a c", "one of a, b, skip for stage2.layer2, not `c`"),

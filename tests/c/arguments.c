@@ -329,7 +329,7 @@ static void ranks(void) {
     OK(snt_rank_precision(scores, truth, 4, 2, &value, &error));
     TRUE_(value == 0.75);
     REFUSED(SNT_E_INVALID_ARGUMENT, "k", snt_rank_precision(scores, truth, 4, 5, &value, &error));
-    REFUSED(SNT_E_INVALID_ARGUMENT, "x", snt_rank_kendall(scores, truth, 1, &value, &error));
+    REFUSED(SNT_E_INVALID_ARGUMENT, "scores", snt_rank_kendall(scores, truth, 1, &value, &error));
     REFUSED(SNT_E_NUMERIC, "equal", snt_rank_spearman(scores, flat, 4, &value, &error));
     NULLS("scores", snt_rank_kendall(NULL, truth, 4, &value, &error));
     NULLS("value", snt_rank_kendall(scores, truth, 4, NULL, &error));

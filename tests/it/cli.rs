@@ -450,7 +450,7 @@ fn remembered_evaluations_are_for_one_supernet_and_whole() {
     contains(&place.refused(&search), &["evaluations.jsonl: line 2", "wanted an evaluation"]);
     assert_eq!(fs::read_to_string(&memory).unwrap(), damaged, "what can't be read is left alone");
     fs::write(&memory, whole.replacen("\"weights\":\"", "\"weights\":\"0", 1)).unwrap();
-    contains(&place.refused(&search), &["another recipe, supernet or data"]);
+    contains(&place.refused(&search), &["a different recipe, supernet or data"]);
 }
 
 #[test]
@@ -482,9 +482,9 @@ fn earlier_work_is_never_overwritten_by_another_run() {
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
     let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
     place.recipe("other.toml", &RECIPE.replace("seed = 3", "seed = 4"));
-    contains(&place.refused(&["run", "other.toml", "--data", "data", "--out", "out"]), &["another recipe", "empty folder"]);
+    contains(&place.refused(&["run", "other.toml", "--data", "data", "--out", "out"]), &["a different recipe", "empty folder"]);
     place.idx("train", 328, 9);
-    contains(&place.refused(&RUN), &["another data"]);
+    contains(&place.refused(&RUN), &["different data"]);
     assert!(fs::read(place.path("out/supernet.safetensors")).unwrap() == before);
 }
 
@@ -497,7 +497,7 @@ fn a_loss_that_explodes_keeps_the_last_checkpoint() {
         "rate = 0.2\naugment = { crop = 1, flip = false }\ncheckpoint_steps = 2",
         "rate = 1000.0\nweight_decay = 1.0\nclip = 0.0\naugment = { crop = 1, flip = false }\ncheckpoint_steps = 1000",
     );
-    contains(&message, &["loss is", "at step", "on |", "checkpoint before it is kept"]);
+    contains(&message, &["loss is", "at step", "on |", "the last checkpoint is kept"]);
     contains(
         &place.refused(&["search", "changed/supernet.safetensors", "--data", "data", "--out", "search"]),
         &["training at step"],
@@ -566,7 +566,7 @@ fn params_rank_the_benchmarks_list_with_637() {
     contains(&place.refused(&["rank", "--score", "parms", "--truth", truth, "--list", list]), &["\"parms\"", "params, macs"]);
     contains(
         &place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]),
-        &["did you mean cifar10_test?"],
+        &["did you mean `cifar10_test`?"],
     );
 }
 
@@ -755,7 +755,7 @@ fn truth_and_lists_with_mistakes() {
     contains(&changed(",3\n", ",nan\n"), &["truth.csv: line 4: found `nan` in column score, wanted a finite number"]);
     contains(&changed("skip_connect~0", "skip~0"), &["truth.csv: line 3: arch: found", "not `skip`"]);
     contains(&changed("skip_connect~0|none", "none~0|none"), &["truth.csv: line 3: found architecture", "a second time"]);
-    contains(&changed("arch,score", "arch,sore"), &["column not found: score", "did you mean sore?"]);
+    contains(&changed("arch,score", "arch,sore"), &["column not found: score", "did you mean `sore`?"]);
     let all_equal = [",2\n", ",3\n", ",4\n"].iter().fold(text.clone(), |text, cell| text.replace(cell, ",1\n"));
     fs::write(place.path("equal.csv"), all_equal).unwrap();
     contains(&place.refused(&[&RANK[..], &["--score", "equal.csv"]].concat()), &["equal.csv: found 1 for all 4", "no order"]);
@@ -869,7 +869,7 @@ fn a_space_from_a_file_goes_the_whole_way_and_the_file_is_needed_once() {
     place.recipe("recipes/my-space.toml", &format!("# Only a comment.\n{SPACE}"));
     place.works(&run);
     place.recipe("recipes/my-space.toml", &SPACE.replace("expand = 2", "expand = 3"));
-    contains(&place.refused(&run), &["--out out: found a run on another space (`tiny`)"]);
+    contains(&place.refused(&run), &["--out out: found a run of a different space (`tiny`)"]);
     place.recipe("recipes/my-space.toml", &SPACE.replace("\"block\", \"stem\"", "\"block\", \"stemm\""));
     contains(
         &place.refused(&run),

@@ -418,7 +418,7 @@ fn the_recipe_for_own_images_works_through_the_program() {
     let said = |told: &str, what: &str| told.contains(what);
     assert!(said(&told, "note: reading 104 pictures of pictures into cache/"), "{told}");
     assert!(said(&told, "note: pictures has no folder `test`: 8 images of `train`"), "{told}");
-    assert!(said(&told, "72 images to learn from, 24 to validate, 8 to test; classes: 4"), "{told}");
+    assert!(said(&told, "72 training, 24 validation and 8 test images; 4 classes"), "{told}");
     assert!(said(&told, "momentum: a buffer per option of "), "{told}");
     let (found, told) = works(&["search", "out/supernet.safetensors", "--out", "out"]);
     assert!(!said(&told, "reading"), "the second start reads no picture: {told}");

@@ -144,7 +144,7 @@ fn tables_with_mistakes() {
     write(&format!("arch,score\n{},0.1\n{},NaN\n", arch("none"), arch("skip_connect")));
     contains(&refused(&[]), &["table.csv: line 3: found `NaN` in column score, wanted a finite number"]);
     write(&format!("arch,scores\n{},0.1\n", arch("none")));
-    contains(&refused(&[]), &["column not found: score", "did you mean scores?"]);
+    contains(&refused(&[]), &["column not found: score", "did you mean `scores`?"]);
     write(&format!("arch,score\n{},0.1\n", arch("none")));
     contains(&refused(&["--report", "test"]), &["column not found: test"]);
     place.recipe("table.toml", &recipe("limits.latency_ms.max = 3"));
@@ -194,7 +194,7 @@ fn rounds_screen_on_few_images_and_choose_on_all() {
 
     place.recipe("greedy.toml", &recipe(&strategy.replace("images = 16", "images = 65")));
     let message = place.refused(&["run", "greedy.toml", "--data", "data", "--out", "greedy"]);
-    contains(&message, &["search.strategy.images: found 65, wanted at most the 64"]);
+    contains(&message, &["search.strategy.images: found 65, wanted at most 64, as many as the others are judged on"]);
     assert!(!place.path("greedy").exists(), "told before any training");
 }
 
@@ -236,7 +236,7 @@ fn a_dialogue_does_not_care_about_the_order_of_answers() {
         Dialogue::new(space.clone(), graph.clone(), &topic, 1).err().unwrap().to_string()
     };
     contains(&refused(r#"{"limits": {"params": {"max": 1}}}"#), &["search.limits.params", "nearest reachable is"]);
-    contains(&refused(r#"{"limits": {"latency_ms": {"max": 1}}}"#), &["search.limits.latency_ms", "told as worse"]);
+    contains(&refused(r#"{"limits": {"latency_ms": {"max": 1}}}"#), &["search.limits.latency_ms", "as worse than all others"]);
     contains(&refused(r#"{"strategy": {"kind": "random", "trials": 0}}"#), &["search.strategy.trials: found 0"]);
     let mut dialogue = Dialogue::new(space.clone(), graph.clone(), &Topic::default(), 1).unwrap();
     let Next::Judge(query) = dialogue.ask() else { panic!("nothing asked") };

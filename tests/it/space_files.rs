@@ -181,13 +181,13 @@ fn what_computes_the_same_is_written_in_one_way() {
     assert_eq!(canonical("|conv3~0|+|cut~0|cut~1| ; wide slim slim"), "|conv3~0|+|cut~0|cut~1| ; wide slim slim");
     let refused = |text: &str| supernet.parse(text).unwrap_err().to_string();
     for (text, hint) in [
-        ("|conv3~0|+|cut~0|pool~1|", "the cell and the layers, apart by `;`"),
+        ("|conv3~0|+|cut~0|pool~1|", "the cell and the layers, separated by `;`"),
         ("|conv3~0|+|cut~0| ; slim wide pass", "the form |op~0|+|op~0|op~1|"),
         ("|conv3~0|+|cut~1|pool~1| ; slim wide pass", "`~0` after `cut` on the edge 2<-0"),
         ("|pool~0|+|cut~0|pool~1| ; slim wide pass", "one of conv1, conv3 for the edge 1<-0, not `pool`"),
         ("|conv3~0|+|cut~0|pool~1| ; slim wide", "3 layers in stage 1, not 2"),
         ("|conv3~0|+|cut~0|pool~1| ; pass wide slim", "one of slim, wide for stage3.layer1, not `pass`"),
-        ("|conv3~0|+|cut~0|pool~1| ; slim | wide pass", "1 stages of 3 layers, apart by `|`, not 2"),
+        ("|conv3~0|+|cut~0|pool~1| ; slim | wide pass", "1 stages of 3 layers, separated by `|`, not 2"),
     ] {
         assert!(refused(text).contains(hint), "{text}: {}", refused(text));
     }
@@ -212,8 +212,18 @@ fn refused(from: &str, to: &str, marker: &str, wanted: &str) {
 fn cells_with_mistakes() {
     let wanted = "wanted edges from a lower number to a higher one";
     refused("\"2<-1\" =", "\"2<-5\" =", "\"2<-5\"", "edge \"2<-5\": found node 5, wanted one of 0 to 2");
-    refused("\"2<-1\" =", "\"two<-1\" =", "\"two<-1\"", "edge \"two<-1\": found that name, wanted two nodes as in \"2<-0\"");
-    refused("\"2<-1\" =", "\"2<-01\" =", "\"2<-01\"", "edge \"2<-01\": found that name, wanted two nodes as in \"2<-0\"");
+    refused(
+        "\"2<-1\" =",
+        "\"two<-1\" =",
+        "\"two<-1\"",
+        "edge \"two<-1\": found the name \"two<-1\", wanted two nodes as in \"2<-0\"",
+    );
+    refused(
+        "\"2<-1\" =",
+        "\"2<-01\" =",
+        "\"2<-01\"",
+        "edge \"2<-01\": found the name \"2<-01\", wanted two nodes as in \"2<-0\"",
+    );
     let cycle = "\"1<-2\" = \"any\"\n\"2<-1\" =";
     refused("\"2<-1\" =", cycle, "\"1<-2\"", &format!("edge \"1<-2\": found a cycle 2<-1<-2, {wanted}"));
     let cycle = "\"1<-1\" = \"any\"\n\"2<-1\" =";
@@ -248,7 +258,7 @@ fn candidates_with_mistakes() {
         "[\"conv1\", \"conv3\"]",
         "[\"conv1\", \"konv3\"]",
         "konv3",
-        &format!("edge \"1<-0\": found the unknown operation \"konv3\", wanted did you mean `conv3`? {known}"),
+        &format!("edge \"1<-0\": found the unknown operation \"konv3\", wanted {known} (did you mean `conv3`?)"),
     );
     refused(
         "\"2<-0\" = \"any\"",
@@ -266,7 +276,7 @@ fn candidates_with_mistakes() {
         "any = [\"cut\"",
         "any = [\"kut\"",
         "kut",
-        &format!("candidates \"any\": found the unknown operation \"kut\", wanted did you mean `cut`? {known}"),
+        &format!("candidates \"any\": found the unknown operation \"kut\", wanted {known} (did you mean `cut`?)"),
     );
     refused(
         "operation = \"final\"",
@@ -283,13 +293,13 @@ fn operations_with_mistakes() {
         "slim = { kind = \"mb_conv\"",
         "slim = { kind = \"mbconv\"",
         "slim",
-        &format!("operations.slim.kind: found \"mbconv\", wanted did you mean `mb_conv`? one of {kinds}"),
+        &format!("operations.slim.kind: found \"mbconv\", wanted one of {kinds} (did you mean `mb_conv`?)"),
     );
     refused(
         "kernel = 5, expand",
         "kernal = 5, expand",
         "kernal",
-        "operations.wide.kernal: found an unknown key, wanted did you mean `kernel`? one of kernel, expand",
+        "operations.wide.kernal: found an unknown key, wanted one of kernel, expand (did you mean `kernel`?)",
     );
     refused(
         "kernel = 5, expand",
@@ -302,7 +312,7 @@ fn operations_with_mistakes() {
         "final = {",
         "\"the end\" = {",
         "\"the end\"",
-        "operation \"the end\": found that name, wanted letters, digits and _, a letter first",
+        "operation \"the end\": found the name \"the end\", wanted letters, digits and _, starting with a letter",
     );
     refused("final = {", "first = {", "first = { kind = \"norm\"", "found duplicate key, wanted valid TOML");
     refused("[operations]", "[operations", "[operations", "found unclosed table, expected `]`, wanted valid TOML");
@@ -348,12 +358,12 @@ fn widths_and_sizes_that_do_not_fit() {
 
 #[test]
 fn stages_with_mistakes() {
-    let taken = "another one than normalize, stem, last, pool, classifier";
+    let taken = "a name other than normalize, stem, last, pool, classifier";
     refused(
         "cells = 2",
         "cells = 2\nname = \"last\"",
         "name = \"last\"",
-        &format!("stage \"last\": found that name, wanted {taken}"),
+        &format!("stage \"last\": found the name \"last\", wanted {taken}"),
     );
     let classifier = "[classifier]\ndeviation = -1.0\n\n[head]";
     refused("[head]", classifier, "deviation", "classifier: deviation: found -1, wanted 0.000001…10");
@@ -374,7 +384,7 @@ fn stages_with_mistakes() {
         "cells = 2",
         "cells = 2\nname = \"stage2\"",
         "[[stage]]\nreduction",
-        "stage \"stage2\": found that name twice, wanted a name of its own",
+        "stage \"stage2\": found the name \"stage2\" twice, wanted a different name for each stage",
     );
     refused(
         "cells = 2",
@@ -398,7 +408,7 @@ fn stages_with_mistakes() {
         "layers = 3",
         "layer = 3",
         "layer = 3",
-        "stage[2].layer: found an unknown key, wanted did you mean `layers`? one of name, width, stride, cells, reduction, layers, candidates, first",
+        "stage[2].layer: found an unknown key, wanted one of name, width, stride, cells, reduction, layers, candidates, first (did you mean `layers`?)",
     );
     refused(
         "width = 24",
@@ -419,7 +429,7 @@ fn a_space_without_a_choice_or_without_its_cell() {
     let (head, tail) = ("[operations]\nc = { kind = \"conv_norm\", kernel = 3 }\n", "[stem]\noperation = \"c\"\nwidth = 4\n");
     let refusal = |stage: &str| Custom::from_toml("my-space.toml", &format!("{head}{tail}{stage}")).unwrap_err().to_string();
     let fixed = refusal("[[stage]]\nwidth = 4\nlayers = 2\ncandidates = [\"c\"]");
-    assert_eq!(fixed, "my-space.toml: space: found nothing to choose, wanted a place with two candidates at least");
+    assert_eq!(fixed, "my-space.toml: space: found nothing to choose, wanted a place with at least two candidates");
     let cell = refusal("[[stage]]\nwidth = 4\ncells = 2");
     assert_eq!(cell, "my-space.toml:8: stage \"stage1\": found `cells` without a cell, wanted a [cell] table");
 }
@@ -489,7 +499,7 @@ fn a_recipe_can_describe_a_space_itself() {
         ("kind = \"file\"", "space.path: found nothing, wanted the path of a space file"),
         ("kind = \"file\"\npaht = \"x\"", "space.paht: found an unknown key, wanted one of kind, path"),
         ("kind = \"file\"\npath = \"/nowhere.toml\"", "/nowhere.toml: No such file"),
-        ("kind = \"fille\"", "did you mean `file`? one of nb201, mobilenet, shufflenet, custom, file"),
+        ("kind = \"fille\"", "wanted one of nb201, mobilenet, shufflenet, custom, file (did you mean `file`?)"),
     ] {
         let message = Recipe::from_toml(&format!("validation = 1\n[train]\n[space]\n{space}")).unwrap_err().to_string();
         assert!(message.contains(hint), "{space}: {message}");

@@ -349,9 +349,9 @@ fn a_damaged_or_foreign_checkpoint_is_refused() {
     let data = data(&recipe);
     let other = Arc::new(Recipe { seed: 6, ..(*recipe).clone() });
     let message = Trainer::resume(other, data.lessons(), &path).err().unwrap().to_string();
-    assert!(message.contains("another recipe"), "{message}");
+    assert!(message.contains("a different recipe"), "{message}");
     let message = Trainer::resume(recipe, Lessons { hash: "0".repeat(64), ..data.lessons() }, &path).err().unwrap().to_string();
-    assert!(message.contains("another data"), "{message}");
+    assert!(message.contains("different data"), "{message}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::rank::{Difference, Figure, Group, Judged, Mean, OverSeeds, RESAMPLES,
 
 /// How many colours `report.css` has for sizes.
 const SIZES: usize = 7;
-/// So many dots a picture has at most; of more architectures, every so many-th by truth is drawn.
+/// So many dots a picture has at most; of more architectures, every n-th by truth is drawn.
 const DOTS: usize = 3000;
 /// Groups of like size whose median errors are joined by a line.
 const MEDIANS: usize = 10;

@@ -80,7 +80,7 @@ pub struct Stem {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// Its name; `stageN` if it has none, counted from 0.
+    /// Its name; `stageN` if it has none, N counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Channels.

@@ -10,7 +10,7 @@ use super::description::{self, Candidates, Description};
 use super::operation::Operation;
 use super::source::{Fault, Spot};
 use crate::arch::Gene;
-use crate::reading::did_you_mean;
+use crate::reading::one_of;
 
 /// See the [module](self).
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl Layout {
             let stage = check.stage(at, stage, width)?;
             if stages.iter().any(|other| other.name == stage.name) {
                 let spot = Spot::new(format!("stage.{at}.name"), format!("stage \"{}\"", stage.name));
-                return Err(spot.fault("that name twice", "a name of its own"));
+                return Err(spot.fault(format!("the name \"{}\" twice", stage.name), "a different name for each stage"));
             }
             width = stage.width;
             stages.push(stage);
@@ -111,7 +111,7 @@ impl Layout {
     /// What is described is used, and leaves something to choose.
     fn check_uses(&self, description: &Description) -> Checked<()> {
         if self.stages.is_empty() {
-            return Err(Spot::new("stage", "stage").fault("no stage", "one [[stage]] at least"));
+            return Err(Spot::new("stage", "stage").fault("no stage", "at least one [[stage]]"));
         }
         let has_cells = self.stages.iter().any(|stage| matches!(stage.body, Body::Cells { .. }));
         if description.cell.is_some() && !has_cells {
@@ -119,7 +119,7 @@ impl Layout {
             return Err(Spot::new("cell", "cell").fault("a cell that no stage repeats", wanted));
         }
         if self.genes.is_empty() {
-            return Err(Spot::new("", "space").fault("nothing to choose", "a place with two candidates at least"));
+            return Err(Spot::new("", "space").fault("nothing to choose", "a place with at least two candidates"));
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ impl Check<'_> {
             let spot = Spot::new(format!("cell.edges.{name}"), format!("edge \"{name}\""));
             let ends = name.split_once("<-").and_then(|(to, from)| Some((to.parse().ok()?, from.parse().ok()?)));
             let Some((to, from)) = ends.filter(|(to, from): &(usize, usize)| format!("{to}<-{from}") == *name) else {
-                return Err(spot.fault("that name", "two nodes as in \"2<-0\""));
+                return Err(spot.fault(format!("the name \"{name}\""), "two nodes as in \"2<-0\""));
             };
             if let Some(node) = [to, from].into_iter().find(|&node| node >= cell.nodes) {
                 return Err(spot.fault(format!("node {node}"), format!("one of 0 to {}", cell.nodes - 1)));
@@ -258,7 +258,7 @@ impl Check<'_> {
         let spot = Spot::new(format!("stage.{at}"), format!("stage \"{name}\""));
         named(&spot.key("name"), &name)?;
         if TAKEN.contains(&name.as_str()) {
-            return Err(spot.key("name").fault("that name", format!("another one than {}", TAKEN.join(", "))));
+            return Err(spot.key("name").fault(format!("the name \"{name}\""), format!("a name other than {}", TAKEN.join(", "))));
         }
         let description::Stage { width, stride, .. } = *stage;
         within(&spot.number("width"), width, WIDTHS)?;
@@ -339,14 +339,14 @@ impl Check<'_> {
 fn named(spot: &Spot, name: &str) -> Checked<()> {
     let rest = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic()) && name.chars().all(rest);
-    if is_name { Ok(()) } else { Err(spot.fault("that name", "letters, digits and _, a letter first")) }
+    if is_name { Ok(()) } else { Err(spot.fault(format!("the name \"{name}\""), "letters, digits and _, starting with a letter")) }
 }
 
 fn unknown<T>(spot: &Spot, name: &str, what: &str, known: &BTreeMap<String, T>) -> Fault {
     let names: Vec<&str> = known.keys().map(String::as_str).collect();
-    let wanted = match names.join(", ") {
-        none if none.is_empty() => format!("a name that is described: there is no {what}"),
-        list => format!("{}one of {list}", did_you_mean(name, &names)),
+    let wanted = match names.is_empty() {
+        true => format!("a name that is described: there is no {what}"),
+        false => one_of(name, &names),
     };
     spot.fault(format!("the unknown {what} \"{name}\""), wanted)
 }

@@ -1,7 +1,7 @@
 //! How an architecture of a described space is written.
 //!
-//! The cell as in NAS-Bench-201: `|op~0|+|op~0|op~1|`, nodes apart by `+`, each with its operations and the nodes they read.
-//! Layers as in the MobileNet space: `k3e6 k5e3 | k7e6`, stages apart by `|`. Where a space has both, ` ; ` stands between.
+//! The cell as in NAS-Bench-201: `|op~0|+|op~0|op~1|`, nodes separated by `+`, each with its operations and the nodes they read.
+//! Layers as in the MobileNet space: `k3e6 k5e3 | k7e6`, stages separated by `|`. Where a space has both, ` ; ` stands between.
 //! Places without a choice are left out of the layers, and stages without any.
 
 use super::layout::{Edge, Layout, Place};
@@ -38,7 +38,7 @@ impl Layout {
             (true, _) => ("", text),
             (false, false) => (text, ""),
             (false, true) => {
-                let wanted = || unreadable(text, "the cell and the layers, apart by `;`");
+                let wanted = || unreadable(text, "the cell and the layers, separated by `;`");
                 text.split_once(';').ok_or_else(wanted)?
             }
         };

@@ -119,10 +119,10 @@ impl Operation {
     pub(super) fn add(&self, blocks: &mut Blocks, name: &str, input: NodeId, width: i64, stride: i64) -> Result<NodeId> {
         match self {
             Self::None {} => {
-                let [channels, height, dims] = blocks.builder.shape(input).image()?;
+                let [channels, rows, columns] = blocks.builder.shape(input).image()?;
                 let out = |size: i64| (size - 1) / stride + 1;
                 let same = channels == width && stride == 1;
-                let shape = (!same).then(|| Shape::of_image(width, out(height), out(dims)));
+                let shape = (!same).then(|| Shape::of_image(width, out(rows), out(columns)));
                 blocks.builder.op(name, Zero { shape }, &[input])
             }
             Self::Skip {} => blocks.builder.op(name, Identity, &[input]),
