@@ -274,6 +274,7 @@ fn train(args: RunArgs) -> Result<()> {
 fn search(args: SearchArgs) -> Result<()> {
     let Some(supernet) = &args.supernet else { return table::search(&args) };
     let manifest = finished(supernet)?;
+    manifest.check_supernet(supernet)?;
     let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {
         let other = Recipe::read(path)?;
@@ -316,6 +317,7 @@ fn supernets(path: &Path, manifest: &checkpoint::Manifest, place: &Place) -> Res
 
 fn retrain(args: RetrainArgs) -> Result<()> {
     let manifest = finished(&args.supernet)?;
+    manifest.check_supernet(&args.supernet)?;
     let arch = manifest.space.parse(&args.arch)?;
     let mut recipe = manifest.recipe.clone();
     if let Some(path) = &args.recipe {

@@ -225,7 +225,7 @@ impl<'a> Judge<'a> {
         let mut keep = vec![true; list.archs().len()];
         for path in self.names().map(Path::new).filter(|name| is_checkpoint(name)) {
             let Manifest { space, task, recipe, .. } = first(path)?;
-            let taught = recipe.train.taught()?;
+            let taught = recipe.train.taught();
             if taught.is_empty() {
                 continue;
             }
@@ -284,10 +284,7 @@ impl<'a> Judge<'a> {
     fn judged(&mut self, path: &Path, list: &List) -> Result<(Source, Vec<f64>)> {
         let manifests: Vec<Manifest> = forest::checkpoints(path)?.into_iter().map(|(_, manifest)| manifest).collect();
         let manifest = &manifests[0];
-        if manifest.arch.is_some() {
-            let what = "found a network that stands alone, wanted a supernet, which has all architectures";
-            return Err(Error::corrupt(path, what));
-        }
+        manifest.check_supernet(path)?;
         let recipe = self.used(manifest.recipe.clone());
         let archs = parsed(&manifest.space, list)?;
         let forest = forest::load(path, device(&recipe.device)?)?;

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arch::{Arch, Cost, Gene, count};
+use crate::arch::{Cost, Gene, Region, count};
 use crate::error::within;
-use crate::graph::{Graph, Plan};
 use crate::run::described::space_file;
 use crate::run::model::space_hash;
 use crate::space::{Norm, Space, SpaceConfig, Task};
@@ -52,18 +51,11 @@ pub(super) fn space(args: SpaceArgs) -> Result<()> {
         ("most MACs", |cost| -(cost.macs as f64)),
     ];
     for (name, value) in ends {
-        let arch = end(&graph, value);
+        let arch = graph.least_living(&Region::whole(graph.genes()), |arch| value(graph.cost(arch)));
         let Cost { params, macs, .. } = graph.cost(&arch);
         println!("{name:<13} {params:>12} {macs:>15}  {}", space.text(&arch));
     }
     Ok(())
-}
-
-/// The architecture with the least `value` of those that read the image.
-fn end(graph: &Graph, value: Figure) -> Arch {
-    // More than any cost, and exact beside it.
-    let dead = |arch: &Arch| if Plan::live(graph, arch).reads_image() { 0.0 } else { 1e15 };
-    graph.least(|arch| value(graph.cost(arch)) + dead(arch))
 }
 
 fn task(image: &str, classes: usize) -> Result<Task> {

@@ -225,19 +225,42 @@ impl Graph {
     /// The architecture with the smallest `value`, found gene by gene until nothing improves. Exact where the value is
     /// a sum over the genes, as params and MACs are.
     pub fn least(&self, value: impl Fn(&Arch) -> f64) -> Arch {
-        self.least_within(&Region::whole(&self.genes), value)
+        let region = Region::whole(&self.genes);
+        self.descend(&region, self.nth(&region, 0), &|arch| (false, value(arch)))
     }
 
-    /// The same among the architectures of `region`.
-    pub fn least_within(&self, region: &Region, value: impl Fn(&Arch) -> f64) -> Arch {
-        let first: Vec<usize> = (0..self.genes.len()).map(|gene| region.options(gene)[0]).collect();
-        let mut best = Arch::new(&self.genes, &first).expect("a region has options of the space");
+    /// The same among those architectures of `region` that read the image: a network whose every branch is dead answers the same to
+    /// everything, however small it is. Where the way down ends in one, it begins anew elsewhere; if all end so, gives a dead one.
+    pub fn least_living(&self, region: &Region, value: impl Fn(&Arch) -> f64) -> Arch {
+        let is_dead = |arch: &Arch| !Plan::live(self, arch).reads_image();
+        let most = self.genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1);
+        let ends = (0..most).map(|start| self.descend(region, self.nth(region, start), &|arch| (is_dead(arch), value(arch))));
+        let mut dead = None;
+        for end in ends {
+            if !is_dead(&end) {
+                return end;
+            }
+            dead.get_or_insert(end);
+        }
+        dead.expect("there is one start at least")
+    }
+
+    /// The architecture of the `n`th options that `region` allows, or the last where there are fewer.
+    fn nth(&self, region: &Region, n: usize) -> Arch {
+        let option = |gene: usize| region.options(gene)[n.min(region.options(gene).len() - 1)];
+        let options: Vec<usize> = (0..self.genes.len()).map(option).collect();
+        Arch::new(&self.genes, &options).expect("a region has options of the space")
+    }
+
+    /// Gene by gene to what has the smallest value, from `best` until nothing improves. What is dead comes last.
+    fn descend(&self, region: &Region, mut best: Arch, value: &dyn Fn(&Arch) -> (bool, f64)) -> Arch {
         loop {
             let before = best.clone();
             for gene in 0..self.genes.len() {
                 let candidates = region.options(gene).iter().map(|&option| best.with(gene, option));
                 let measured = candidates.map(|arch| (value(&arch), arch));
-                best = measured.min_by(|a, b| a.0.total_cmp(&b.0)).expect("every gene has options").1;
+                let order = |(a, _): &((bool, f64), Arch), (b, _): &((bool, f64), Arch)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
+                best = measured.min_by(order).expect("every gene has options").1;
             }
             if best == before {
                 return best;

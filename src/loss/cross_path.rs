@@ -22,7 +22,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
-use super::{Loss, Scope, Step, Wants};
+use super::{Ground, Loss, Memory, Scope, Settings, Step, Wants, features};
 use crate::arch::stream::stream;
 use crate::error::within;
 use crate::graph::Network;
@@ -51,9 +51,9 @@ impl Default for CrossPath {
     }
 }
 
-impl CrossPath {
+impl Settings for CrossPath {
     /// The term, with a fresh neck, teacher and queue.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
         self.check()?;
         let features = scope.features("loss.cross_path")?;
         let device = scope.network.device();
@@ -71,11 +71,28 @@ impl CrossPath {
         }))
     }
 
-    /// Both paths of the student at once.
-    pub fn passes(&self) -> u64 {
+    fn passes_of_path(&self) -> u64 {
+        0
+    }
+
+    /// Both paths of the student.
+    fn passes_of_step(&self) -> u64 {
         2
     }
 
+    fn memory(&self, ground: &Ground) -> Memory {
+        let neck = 4 * sizes(features(ground.graph).unwrap_or(0), self.hidden, self.width).iter().map(|size| numel(size)).sum::<i64>();
+        let (neck, queue) = (neck as u64, 4 * (self.negatives * self.width) as u64);
+        let kept = ground.weights + 2 * neck + queue;
+        // Beside what is kept: the neck's gradient, its update and momentum, and the queue after the step.
+        let always = kept + (2 + ground.groups) * neck + queue;
+        // Of both directions what the backward pass wants, and of the one that is worked on how the logits came about and their slopes.
+        let per_image = 4 * (2 + 4) * (self.negatives + 1) as u64 + 4 * 8 * (self.hidden + self.width) as u64;
+        Memory { always, per_image, kept }
+    }
+}
+
+impl CrossPath {
     fn check(&self) -> Result<()> {
         let field = |name: &str| format!("loss.cross_path.{name}");
         within(&field("momentum"), self.momentum, 0.0, 1.0)?;

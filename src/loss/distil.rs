@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
-use super::{Loss, Path, Scope, Step};
+use super::{Loss, Path, Scope, Settings, Step};
 use crate::Result;
 
 /// Who teaches.
@@ -38,15 +38,10 @@ pub struct Distil {
     pub compare: Compare,
 }
 
-impl Distil {
+impl Settings for Distil {
     /// Itself: the teacher is part of the network.
-    pub fn build(&self, _: &Scope) -> Result<Box<dyn Loss>> {
+    fn build(&self, _: &Scope) -> Result<Box<dyn Loss>> {
         Ok(Box::new(self.clone()))
-    }
-
-    /// One path at a time; the teacher's answer is kept, not its values.
-    pub fn passes(&self) -> u64 {
-        1
     }
 }
 

@@ -10,17 +10,16 @@
 //! paper has one group).
 
 use std::f64::consts::PI;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Batch, Loss, Scope, Step, Wants};
+use super::{Batch, Loss, Scope, Settings, Step, Wants};
 use crate::arch::{Arch, stream::stream};
 use crate::error::at_least;
 use crate::rank::Truth;
-use crate::state::State;
 use crate::{Error, Result};
 
 /// Which images a term looks at.
@@ -41,7 +40,8 @@ pub struct Landmark {
     /// The landmarks in the notation of the space, from the truly worst to the truly best.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub archs: Vec<String>,
-    /// Or a table of them (CSV, plain or .gz, with a column `arch`); absent: `archs`.
+    /// Or a table of them (CSV, plain or .gz, with a column `arch`), relative to the recipe. They become part of the recipe: the
+    /// table is needed once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     /// The column of the table with the true performance, the greater the better.
@@ -64,14 +64,12 @@ impl Default for Landmark {
     }
 }
 
-impl Landmark {
-    /// The term, with its landmarks read.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
-        let texts = self.texts()?;
-        let archs = texts.iter().map(|text| (scope.parse)(text)).collect::<Result<Vec<Arch>>>()?;
+impl Settings for Landmark {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
+        let archs = self.archs.iter().map(|text| (scope.parse)(text)).collect::<Result<Vec<Arch>>>()?;
         let twice = (0..archs.len()).find(|&at| archs[..at].contains(&archs[at]));
         if let Some(at) = twice {
-            return Err(Error::invalid("loss.landmark", format!("{} twice", texts[at]), "each landmark once"));
+            return Err(Error::invalid("loss.landmark", format!("{} twice", self.archs[at]), "each landmark once"));
         }
         if archs.len() < 2 {
             let wanted = "at least 2: `archs` from worst to best, or a `file` with its `score` column";
@@ -83,32 +81,43 @@ impl Landmark {
         at_least("loss.landmark.pairs", self.pairs as f64, 1.0)?;
         let archs = archs.into_iter().filter(|arch| scope.region.contains(arch)).collect();
         let (steps_per_epoch, epochs) = (scope.steps_per_epoch, scope.epochs);
-        Ok(Box::new(Ranked { config: self.clone(), texts, archs, steps_per_epoch, epochs }))
+        Ok(Box::new(Ranked { config: self.clone(), archs, steps_per_epoch, epochs }))
     }
 
-    /// Both of every pair at once.
-    pub fn passes(&self) -> u64 {
+    fn passes_of_path(&self) -> u64 {
+        0
+    }
+
+    /// Both of every pair.
+    fn passes_of_step(&self) -> u64 {
         2 * self.pairs as u64
     }
 
-    /// The landmarks from the worst to the best.
-    pub(super) fn texts(&self) -> Result<Vec<String>> {
+    fn taught(&self) -> &[String] {
+        &self.archs
+    }
+
+    fn resolve(&mut self, folder: &Path) -> Result<()> {
         let (path, column) = match (&self.file, &self.score) {
-            (None, None) => return Ok(self.archs.clone()),
-            (Some(path), Some(column)) if self.archs.is_empty() => (path, column),
+            (None, None) => return Ok(()),
+            (Some(path), Some(column)) if self.archs.is_empty() => (folder.join(path), column),
             _ => {
                 let given = [(!self.archs.is_empty(), "archs"), (self.file.is_some(), "file"), (self.score.is_some(), "score")];
                 let given: Vec<&str> = given.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
                 return Err(Error::invalid("loss.landmark", given.join(" and "), "either archs, or file and score"));
             }
         };
-        let truth = Truth::read(path)?;
+        let truth = Truth::read(&path)?;
         let scored = truth.archs().iter().map(|arch| Ok((truth.get(arch, column)?, arch.to_string())));
         let mut scored = scored.collect::<Result<Vec<(f64, String)>>>()?;
         scored.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(scored.into_iter().map(|(_, arch)| arch).collect())
+        self.archs = scored.into_iter().map(|(_, arch)| arch).collect();
+        (self.file, self.score) = (None, None);
+        Ok(())
     }
+}
 
+impl Landmark {
     /// `λ` in an epoch of `epochs`.
     fn strength(&self, epoch: u64, epochs: u64) -> f64 {
         let Some(since) = epoch.checked_sub(self.warm_up) else { return 0.0 };
@@ -130,7 +139,6 @@ fn penalty(worse: &Tensor, better: &Tensor, strength: f64) -> Tensor {
 /// The term at work.
 struct Ranked {
     config: Landmark,
-    texts: Vec<String>,
     /// Those within the region.
     archs: Vec<Arch>,
     steps_per_epoch: u64,
@@ -155,22 +163,6 @@ impl Loss for Ranked {
             penalty(&loss(worse), &loss(better), strength)
         });
         Ok(penalties.reduce(|sum, penalty| sum + penalty))
-    }
-
-    fn state(&self) -> Option<State> {
-        Some(State::of(&self.texts))
-    }
-
-    /// A file may have changed since; a run goes on with the landmarks that it began with, or not at all.
-    fn restore(&mut self, state: &State) -> Result<()> {
-        if state.read::<Vec<String>>()? == self.texts {
-            return Ok(());
-        }
-        Err(Error::Version {
-            what: "loss.landmark".into(),
-            found: "other landmarks, or another order".into(),
-            wanted: "those that the run began with".into(),
-        })
     }
 }
 
@@ -219,13 +211,14 @@ mod tests {
     #[test]
     fn a_table_is_sorted_by_its_score() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("landmarks.csv");
-        std::fs::write(&path, "arch,accuracy\nb,92.5\na,90\nc,91\n").unwrap();
-        let of = |score: &str| Landmark { file: Some(path.clone()), score: Some(score.into()), ..Default::default() };
-        assert_eq!(of("accuracy").texts().unwrap(), ["a", "c", "b"]);
-        assert!(of("acuracy").texts().unwrap_err().to_string().contains("did you mean `accuracy`?"));
+        std::fs::write(folder.path().join("landmarks.csv"), "arch,accuracy\nb,92.5\na,90\nc,91\n").unwrap();
+        let of = |score: &str| Landmark { file: Some("landmarks.csv".into()), score: Some(score.into()), ..Default::default() };
+        let resolved = |mut landmark: Landmark| landmark.resolve(folder.path()).map(|()| landmark);
+        let archs = ["a", "c", "b"].map(String::from).to_vec();
+        assert_eq!(resolved(of("accuracy")).unwrap(), Landmark { archs, ..Default::default() });
+        assert!(resolved(of("acuracy")).unwrap_err().to_string().contains("did you mean `accuracy`?"));
         let both = Landmark { archs: vec!["a".into()], ..of("accuracy") };
         let wanted = "loss.landmark: found archs and file and score, wanted either archs, or file and score";
-        assert_eq!(both.texts().unwrap_err().to_string(), wanted);
+        assert_eq!(resolved(both).unwrap_err().to_string(), wanted);
     }
 }

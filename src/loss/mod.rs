@@ -11,7 +11,7 @@ use tch::Tensor;
 pub use step::{Batch, Path, Step};
 
 use crate::arch::{Arch, Region};
-use crate::graph::{Network, Node, Op};
+use crate::graph::{Graph, Network, Node, Op};
 use crate::state::State;
 use crate::{Error, Result};
 
@@ -34,11 +34,16 @@ pub struct Scope<'a> {
 impl Scope<'_> {
     /// How many features the last layer classifies; an error in the name of `field` if it isn't a linear layer.
     pub fn features(&self, field: &str) -> Result<i64> {
-        let graph = self.network.graph();
-        match &graph.nodes()[graph.output()] {
-            Node::Op { op: Op::Linear(_), inputs, .. } => Ok(graph.shape(inputs[0]).numel()),
-            _ => Err(Error::invalid(field, "a space that doesn't end in a linear layer", "features to look at")),
-        }
+        let wanted = || Error::invalid(field, "a space that doesn't end in a linear layer", "features to look at");
+        features(self.network.graph()).ok_or_else(wanted)
+    }
+}
+
+/// How many features the last layer classifies, if it is a linear layer.
+fn features(graph: &Graph) -> Option<i64> {
+    match &graph.nodes()[graph.output()] {
+        Node::Op { op: Op::Linear(_), inputs, .. } => Some(graph.shape(inputs[0]).numel()),
+        _ => None,
     }
 }
 
@@ -90,6 +95,72 @@ pub trait Loss: Send {
     }
 }
 
+/// What a recipe says of a term.
+pub trait Settings {
+    /// The term, or why it can't be used here.
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>>;
+
+    /// Paths whose values are kept at once for the backward pass of what it asks of one path.
+    fn passes_of_path(&self) -> u64 {
+        1
+    }
+
+    /// The same of what it asks of the step as a whole. All terms that ask so share a backward pass.
+    fn passes_of_step(&self) -> u64 {
+        0
+    }
+
+    /// Whether it learns from the largest path alone, so that other steps have nothing of it.
+    fn needs_largest(&self) -> bool {
+        false
+    }
+
+    /// What it takes beside the paths it runs.
+    fn memory(&self, _ground: &Ground) -> Memory {
+        Memory::default()
+    }
+
+    /// Architectures whose true order a supernet is taught: how well it orders these says nothing of the others.
+    fn taught(&self) -> &[String] {
+        &[]
+    }
+
+    /// Reads the files that it names, relative to `folder`, in their place: a run is a function of its recipe.
+    fn resolve(&mut self, _folder: &std::path::Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What the memory of a term depends on.
+pub struct Ground<'a> {
+    /// What is trained.
+    pub graph: &'a Graph,
+    /// Bytes of all its weights.
+    pub weights: u64,
+    /// Momentum groups there may be.
+    pub groups: u64,
+}
+
+/// Bytes that a term takes beside the paths it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// All the time.
+    pub always: u64,
+    /// In a step, for each image of the batch.
+    pub per_image: u64,
+    /// Of what it always has, the part that a checkpoint keeps.
+    pub kept: u64,
+}
+
+impl std::ops::Add for Memory {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let Self { always, per_image, kept } = other;
+        Self { always: self.always + always, per_image: self.per_image + per_image, kept: self.kept + kept }
+    }
+}
+
 /// One row per term: its kind in a recipe, its file, its type.
 macro_rules! losses {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
@@ -100,15 +171,16 @@ macro_rules! losses {
         #[serde(tag = "kind")]
         pub enum LossConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
 
-        impl LossConfig {
-            /// The term, or why it can't be used here.
-            pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
-                match self { $(Self::$kind(config) => config.build(scope)),+ }
+        impl std::ops::Deref for LossConfig {
+            type Target = dyn Settings;
+            fn deref(&self) -> &Self::Target {
+                match self { $(Self::$kind(config) => config),+ }
             }
+        }
 
-            /// Paths whose values are kept at once for its backward pass.
-            pub fn passes(&self) -> u64 {
-                match self { $(Self::$kind(config) => config.passes()),+ }
+        impl std::ops::DerefMut for LossConfig {
+            fn deref_mut(&mut self) -> &mut Self::Target {
+                match self { $(Self::$kind(config) => config),+ }
             }
         }
     };
@@ -125,14 +197,4 @@ losses! {
     "cross_path" => cross_path::CrossPath,
     /// To classify what paths see, without changing what they see.
     "probe" => probe::Probe,
-}
-
-impl LossConfig {
-    /// Architectures whose true order a supernet is taught: how well it orders these says nothing of the others.
-    pub fn taught(&self) -> Result<Vec<String>> {
-        match self {
-            Self::Landmark(landmark) => landmark.texts(),
-            _ => Ok(vec![]),
-        }
-    }
 }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Loss, Path, Scope, Step};
+use super::{Loss, Path, Scope, Settings, Step};
 use crate::Result;
 
 /// See the [module](self).
@@ -15,16 +15,11 @@ use crate::Result;
 #[serde(default, deny_unknown_fields)]
 pub struct Probe {}
 
-impl Probe {
+impl Settings for Probe {
     /// Itself: the classifier is part of the network.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
         scope.features("loss.probe")?;
         Ok(Box::new(self.clone()))
-    }
-
-    /// Features alone, of one path at a time.
-    pub fn passes(&self) -> u64 {
-        1
     }
 }
 

@@ -129,9 +129,8 @@ impl Step {
         let plan = Plan::live(self.network.graph(), arch);
         let below = self.slots_below(arch);
         let own: Vec<usize> = self.network.slots_of(&plan).into_iter().filter(|slot| !below.contains(slot)).collect();
-        let [weight, bias] = own[..] else { unreachable!("a linear layer has a weight and a bias") };
-        self.used.borrow_mut().extend(own);
-        features.linear(self.network.leaf(weight), Some(self.network.leaf(bias)))
+        self.used.borrow_mut().extend(own.iter().copied());
+        features.linear(self.network.leaf(own[0]), own.get(1).map(|&bias| self.network.leaf(bias)))
     }
 
     /// The mean cross entropy, with the label smoothing of the run.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Loss, Path, Scope, Step};
+use super::{Loss, Path, Scope, Settings, Step};
 use crate::Result;
 
 /// Which paths of a step.
@@ -25,15 +25,14 @@ pub struct Task {
     pub of: Of,
 }
 
-impl Task {
-    /// Itself: it has nothing to learn.
-    pub fn build(&self, _: &Scope) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(self.clone()))
+impl Settings for Task {
+    fn needs_largest(&self) -> bool {
+        self.of == Of::Largest
     }
 
-    /// One path at a time.
-    pub fn passes(&self) -> u64 {
-        1
+    /// Itself: it has nothing to learn.
+    fn build(&self, _: &Scope) -> Result<Box<dyn Loss>> {
+        Ok(Box::new(self.clone()))
     }
 }
 

@@ -202,6 +202,10 @@ impl Partition for GradientMatching {
         Ok(vec![])
     }
 
+    fn splits_one_of(&self, genes: &[Gene]) -> Option<Vec<usize>> {
+        Some((0..genes.len()).filter(|&gene| self.fits(genes[gene].options.len())).collect())
+    }
+
     fn count(&self, _: &[Gene]) -> f64 {
         self.ways as f64
     }

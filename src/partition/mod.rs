@@ -42,6 +42,11 @@ pub trait Partition {
     /// If the partition can't be used in a space of `genes`.
     fn fixes(&self, genes: &[Gene]) -> Result<Vec<usize>>;
 
+    /// The genes of which it will split one that is whole until then, where which one is found by training.
+    fn splits_one_of(&self, _: &[Gene]) -> Option<Vec<usize>> {
+        None
+    }
+
     /// Parts that a region is split into, at most.
     fn count(&self, genes: &[Gene]) -> f64;
 

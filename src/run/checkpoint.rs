@@ -106,6 +106,17 @@ impl Manifest {
         check_hash("different data (data hash)", &self.data_hash, wanted)
     }
 
+    /// An error if the checkpoint, which lies at `path`, isn't a supernet's.
+    pub fn check_supernet(&self, path: &Path) -> Result<()> {
+        match &self.arch {
+            None => Ok(()),
+            Some(arch) => {
+                let what = format!("found a network that stands alone, {arch}, wanted a supernet, which has all architectures");
+                Err(Error::corrupt(path, what))
+            }
+        }
+    }
+
     /// An error unless its tensors belong to the graph of this hash.
     fn check_graph(&self, wanted: &str) -> Result<()> {
         check_hash("a different space (space hash)", &self.graph_hash, wanted)

@@ -8,10 +8,10 @@ use super::forest::Forest;
 use super::images::DeviceImages;
 use super::model::Model;
 use super::recipe::BnPolicy;
-use crate::Result;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
 use crate::graph::{Activations, Compute, Network, Pieces, Plan, Precision, Replay, Run, Statistics, side_by_side, threads};
+use crate::{Error, Result};
 
 /// Judges subnets on one set of images. Architectures of one supernet that compute the same graph are judged once.
 pub struct Evaluator {
@@ -107,7 +107,14 @@ fn accuracy(network: &Network, plan: &Plan, images: &DeviceImages, [batch, worke
 
 /// The supernet's weights of `arch` as a network of its own, with statistics from training images: what is exported
 /// where a subnet isn't trained on.
+///
+/// # Errors
+/// If `supernet` stands alone, or `arch` lies beyond what it serves.
 pub fn cut_out(supernet: &Model, arch: &Arch, images: &DeviceImages, batch: usize, seed: u64) -> Result<Model> {
+    if let Some(own) = &supernet.arch {
+        let found = format!("a network that stands alone, {}", supernet.space.text(own));
+        return Err(Error::invalid("supernet", found, "one to cut a network out of"));
+    }
     let arch = &supernet.within(arch.clone())?;
     let (space, task) = (supernet.space.clone(), supernet.task.clone());
     let mut model = Model::standalone(space, task, arch.clone(), seed, supernet.network.device())?;

@@ -12,7 +12,7 @@ use super::evaluate::Evaluator;
 use super::job::Cancel;
 use super::model::Model;
 use super::project::{Project, Watch};
-use super::recipe::{BnPolicy, Recipe, RetrainConfig, SearchConfig, Start, TrainConfig};
+use super::recipe::{BnPolicy, ExportConfig, LatencyConfig, Recipe, RetrainConfig, SearchConfig, Start, TrainConfig};
 use crate::arch::stream::stream;
 use crate::arch::{Arch, Cost, Region};
 use crate::data::Dataset;
@@ -71,9 +71,10 @@ fn alone(recipe: &Recipe, seed: u64) -> Result<Recipe> {
         return Err(Error::invalid("retrain.epochs", 0, "at least 1: ground truth is trained from fresh weights"));
     }
     let retrain = RetrainConfig { start: Start::Scratch, ..recipe.retrain.clone() };
-    let train = TrainConfig { batch: retrain.batch, ..TrainConfig::default() };
+    let train = TrainConfig { batch: retrain.batch, momentum_separation: false, ..TrainConfig::default() };
     let search = SearchConfig { batch: recipe.search.batch, ..SearchConfig::default() };
-    Ok(Recipe { name: "ground truth".into(), seed, split: vec![], train, search, retrain, ..recipe.clone() })
+    let (latency, export, name) = (LatencyConfig::default(), ExportConfig::default(), "ground truth".into());
+    Ok(Recipe { name, seed, split: vec![], train, search, retrain, latency, export, ..recipe.clone() })
 }
 
 /// `count` architectures that compute different things, spread over their size: see the [module](self).

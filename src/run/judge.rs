@@ -56,6 +56,8 @@ pub struct Supernets {
     /// Cost and name of everything that was drawn, since draws repeat; no name for what doesn't read the image.
     looked_at: HashMap<Arch, (Cost, Option<String>)>,
     known: HashMap<(String, Option<usize>), Evaluation>,
+    /// By name: a network is timed once, on however many images it is judged.
+    timed: HashMap<String, Latency>,
     memory: Option<PathBuf>,
 }
 
@@ -76,9 +78,10 @@ impl Supernets {
         config.batch = batch;
         let compute = recipe.compute(forest.device())?;
         let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
+        let timed = known.iter().filter_map(|evaluation| Some((evaluation.key.clone(), evaluation.latency_ms?))).collect();
         let known = known.into_iter().map(|evaluation| ((evaluation.key.clone(), evaluation.images), evaluation)).collect();
         let genes = forest.region().genes(forest.graph().genes());
-        Ok(Self { config, recipe, forest, genes, counted, evaluator, looked_at: HashMap::new(), known, memory })
+        Ok(Self { config, recipe, forest, genes, counted, evaluator, looked_at: HashMap::new(), known, timed, memory })
     }
 
     /// What `arch` costs without its dead operations, and the name of what it computes if that depends on the image.
@@ -91,10 +94,13 @@ impl Supernets {
         })
     }
 
-    /// Milliseconds, where the search wants to know them.
-    fn latency(&self, arch: &Arch) -> Result<Option<Latency>> {
-        let Self { config, recipe, forest, .. } = self;
-        config.needs_latency().then(|| time(forest.space(), forest.task(), arch, recipe)).transpose()
+    /// Milliseconds of `arch`, which is called `name`, where the search wants to know them.
+    fn latency(&mut self, arch: &Arch, name: &str) -> Result<Option<Latency>> {
+        let Self { config, recipe, forest, timed, .. } = self;
+        if config.needs_latency() && !timed.contains_key(name) {
+            timed.insert(name.to_owned(), time(forest.space(), forest.task(), arch, recipe)?);
+        }
+        Ok(timed.get(name).copied())
     }
 }
 
@@ -124,7 +130,7 @@ impl Judge for Supernets {
             return Ok(known.clone());
         }
         let arch = self.reported(arch);
-        let (Cost { params, macs, .. }, latency_ms) = (self.counted.cost(&arch), self.latency(&arch)?);
+        let (Cost { params, macs, .. }, latency_ms) = (self.counted.cost(&arch), self.latency(&arch, name)?);
         let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
         let accuracy = match latency_ms.as_ref().is_none_or(within) {
             true => Some(self.evaluator.accuracy_on(&self.forest, &arch, *images)?),
@@ -135,6 +141,7 @@ impl Judge for Supernets {
         if let Some(path) = &self.memory {
             append(path, &evaluation)?;
         }
+        self.known.insert((evaluation.key.clone(), evaluation.images), evaluation.clone());
         Ok(evaluation)
     }
 

@@ -4,11 +4,13 @@
 //! A phase needs what the process has once its images are loaded, what the libraries take at their first calls, the weights
 //! and what goes with them, and the greater of the activations of a batch and a checkpoint on its way to the disk.
 
+use std::ops::Add;
+
 use super::export;
 use super::recipe::Recipe;
 use crate::data::CACHE_ENDING;
 use crate::graph::{Activations, Device, Graph, Kernels, Node, Op, Precision, give_back, in_pool, threads};
-use crate::loss::LossConfig;
+use crate::loss::{self, LossConfig};
 use crate::space::{Norm, Task};
 use crate::{Error, Result};
 
@@ -44,6 +46,8 @@ struct Bounds {
     groups: u64,
     /// Paths that a training step of the supernet keeps at once.
     passes: u64,
+    /// What the terms of its loss take beside them.
+    terms: loss::Memory,
     /// How many images there are to validate and to test on.
     counts: [usize; 2],
 }
@@ -71,6 +75,8 @@ impl Memory {
         let leaves: f64 = recipe.split.iter().map(|split| split.by.count(graph.genes())).product();
         let weights = 4 * (0..graph.nodes().len()).map(|node| graph.node_cost(node).params).sum::<u64>();
         let kernels = Kernels::chosen(recipe.kernels, Device::Cpu)?;
+        let groups = graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1);
+        let ground = loss::Ground { graph: &graph, weights, groups };
         give_back(); // what waits in the pool is free
         Ok(Self(Some(Bounds {
             limit: megabytes * MEGABYTE,
@@ -80,8 +86,9 @@ impl Memory {
             activations: Activations::most(&graph),
             precision: recipe.precision,
             kernels,
-            groups: graph.genes().iter().map(|gene| gene.options.len() as u64).max().unwrap_or(1),
-            passes: recipe.train.loss.iter().map(LossConfig::passes).max().unwrap_or(1),
+            groups,
+            passes: passes(&recipe.train.loss),
+            terms: recipe.train.loss.iter().map(|term| term.memory(&ground)).fold(loss::Memory::default(), Add::add),
             counts,
         })))
     }
@@ -90,8 +97,11 @@ impl Memory {
     pub fn check(&self, recipe: &Recipe) -> Result<()> {
         let Some(bounds) = &self.0 else { return Ok(()) };
         let least = recipe.search.batch.min(LEAST_BATCH);
-        let retraining = (recipe.retrain.epochs > 0).then(|| bounds.training("retrain", recipe.retrain.batch, 1));
-        let needs = [bounds.proof(), bounds.evaluation(least), bounds.training("train", recipe.train.batch, bounds.passes)];
+        let Bounds { passes, terms, .. } = *bounds;
+        let alone = loss::Memory::default();
+        let retraining = (recipe.retrain.epochs > 0).then(|| bounds.training("retrain", recipe.retrain.batch, 1, alone));
+        let training = bounds.training("train", recipe.train.batch, passes, terms);
+        let needs = [bounds.proof(), bounds.evaluation(least), training];
         let greatest = retraining.into_iter().chain(needs).max_by_key(|need| need.bytes);
         bounds.allow(greatest.expect("there are three at least"))
     }
@@ -110,17 +120,18 @@ impl Memory {
 }
 
 impl Bounds {
-    /// A step that keeps the values of `passes` paths at once.
-    fn training(&self, table: &str, batch: usize, passes: u64) -> Need {
-        let per_image = in_pool(passes * self.activations.training(self.precision, self.kernels));
-        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights + self.expanded);
+    /// A step that keeps the values of `passes` paths at once, and what the terms of the loss want beside.
+    fn training(&self, table: &str, batch: usize, passes: u64, terms: loss::Memory) -> Need {
+        let per_image = in_pool(passes * self.activations.training(self.precision, self.kernels) + terms.per_image);
+        let fixed = self.before + in_pool((VECTORS + self.groups) * self.weights + self.expanded + terms.always);
+        let checkpoint = self.checkpoint() + 2 * terms.kept;
         let most = self.limit.saturating_sub(fixed) / per_image;
-        let smaller = match most >= 1 && fixed + self.checkpoint() <= self.limit {
+        let smaller = match most >= 1 && fixed + checkpoint <= self.limit {
             true => format!(" (or a smaller {table}.batch, at most {most})"),
             false => String::new(),
         };
         Need {
-            bytes: fixed + (batch as u64 * per_image).max(self.checkpoint()),
+            bytes: fixed + (batch as u64 * per_image).max(checkpoint),
             work: format!("a {table}ing step of batch {batch}{smaller}"),
         }
     }
@@ -159,6 +170,12 @@ impl Bounds {
         let (found, wanted) = (self.limit / MEGABYTE, need.bytes.div_ceil(MEGABYTE));
         Err(Error::invalid("memory_limit", format!("{found} MB"), format!("at least {wanted} MB for {}", need.work)))
     }
+}
+
+/// Paths whose values a training step keeps at once: a term's own while it looks at a path, then those of all that look at the step.
+fn passes(terms: &[LossConfig]) -> u64 {
+    let of_path = terms.iter().map(|term| term.passes_of_path()).max().unwrap_or(1);
+    of_path.max(terms.iter().map(|term| term.passes_of_step()).sum())
 }
 
 /// Bytes of the gradients that our kernels expand on so many threads. The convolutions that read one image share a pass: at most
@@ -213,6 +230,7 @@ mod tests {
             kernels: Kernels::Own,
             groups: 5,
             passes: 1,
+            terms: loss::Memory::default(),
             counts: [1000, 40],
         }))
     }

@@ -215,7 +215,7 @@ impl Project {
         let begun = || -> Result<Trainer> {
             let parent: Saved = checkpoint::load(&parent.path(&self.folder), self.device)?;
             let saved = heir(&self.recipe, &parent, &wanted, &self.data.hash)?;
-            Trainer::go_on(self.recipe.clone(), self.data.lessons(), saved)
+            Trainer::begin(self.recipe.clone(), self.data.lessons(), saved)
         };
         let trainer = if path.exists() { self.resumed(&path)? } else { begun()? };
         if trainer.model().place() != wanted {

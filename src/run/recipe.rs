@@ -189,9 +189,9 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// See [`LossConfig::taught`].
-    pub fn taught(&self) -> Result<Vec<String>> {
-        Ok(self.loss.iter().map(LossConfig::taught).collect::<Result<Vec<_>>>()?.concat())
+    /// Architectures whose true order a supernet is taught.
+    pub fn taught(&self) -> Vec<String> {
+        self.loss.iter().flat_map(|term| term.taught()).cloned().collect()
     }
 
     /// The constants of the optimiser.
@@ -215,6 +215,11 @@ impl TrainConfig {
         }
         if self.loss.is_empty() {
             return Err(Error::invalid(field("loss"), "nothing", "at least one term, such as { kind = \"task\" }"));
+        }
+        if self.loss.iter().any(|term| term.needs_largest()) && !matches!(self.sampler, SamplerConfig::Sandwich(_)) {
+            let found = "a term of the largest path with a sampler that seldom gives it";
+            let wanted = "sampler = { kind = \"sandwich\", inner = { … } }, which gives it in each step";
+            return Err(Error::invalid(field("loss"), found, wanted));
         }
         self.schedule.check(&field("schedule"))
     }
@@ -327,6 +332,12 @@ impl Limit {
     /// Whether `value` is allowed.
     pub fn allows(&self, value: f64) -> bool {
         self.min.is_none_or(|min| value >= min) && self.max.is_none_or(|max| value <= max)
+    }
+
+    /// Each end that is set, as a limit of its own.
+    pub fn ends(&self) -> impl Iterator<Item = Self> {
+        let ends = [Self { min: self.min, max: None }, Self { min: None, max: self.max }];
+        ends.into_iter().filter(|end| *end != Self::default())
     }
 }
 
@@ -465,7 +476,7 @@ pub struct LatencyConfig {
     pub warm_up: usize,
     /// Stop once the 95 % interval of the median is this narrow, as a share of the median, to either side.
     pub half_width: f64,
-    /// Stop after so many seconds in any case.
+    /// Stop after so many seconds, but not before six runs; warm-up stops after as many, too.
     pub seconds: f64,
 }
 
@@ -501,13 +512,13 @@ impl ExportConfig {
 }
 
 impl Recipe {
-    /// Reads a TOML file, and the space file that it may name, whose path is relative to the recipe.
+    /// Reads a TOML file, and the files of a space or of landmarks that it may name, whose paths are relative to the recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
         Self::of_toml(&toml_text(path, "a recipe")?, &file, path.parent().unwrap_or(Path::new("")))
     }
 
-    /// Reads TOML text, and the space file that it may name, whose path is relative to the current folder.
+    /// Reads TOML text, and the files that it may name, whose paths are relative to the current folder.
     pub fn from_toml(text: &str) -> Result<Self> {
         Self::of_toml(text, "recipe", Path::new(""))
     }
@@ -520,10 +531,10 @@ impl Recipe {
         if let Some(space) = described {
             recipe.space = SpaceConfig::Custom(space); // with its lines
         }
-        recipe.check().map(|()| recipe)
+        recipe.resolved(folder)
     }
 
-    /// Reads JSON text, and the space file that it may name, whose path is relative to the current folder.
+    /// Reads JSON text, and the files that it may name, whose paths are relative to the current folder.
     pub fn from_json(text: &str) -> Result<Self> {
         let mut document: Value = parse_json("recipe", text)?;
         let described = described::in_json(&mut document)?;
@@ -534,7 +545,13 @@ impl Recipe {
         if let Some(space) = described {
             recipe.space = SpaceConfig::Custom(space);
         }
-        recipe.check().map(|()| recipe)
+        recipe.resolved(Path::new(""))
+    }
+
+    /// The same with what its terms read from files, checked.
+    fn resolved(mut self, folder: &Path) -> Result<Self> {
+        self.train.loss.iter_mut().try_for_each(|term| term.resolve(folder))?;
+        self.check().map(|()| self)
     }
 
     /// Checks every value by itself; what depends on the data is checked where the data is known.

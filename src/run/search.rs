@@ -19,7 +19,7 @@ use super::judge::{Judge, Supernets};
 use super::model::Model;
 use super::recipe::{Limit, Limits, Recipe, SearchConfig};
 use super::runtime::{self, Latency};
-use crate::arch::{Arch, Cost, Metric};
+use crate::arch::{Arch, Cost, Metric, Region};
 use crate::graph::{Device, Graph, Plan};
 use crate::hash::sha256;
 use crate::search::{Query, Study, Trial, fronts, spread};
@@ -182,7 +182,7 @@ impl Search {
 
     /// An error unless something was found within the limits. Called once nothing is left to try.
     fn found(&self) -> Result<()> {
-        if self.done.iter().any(|evaluation| evaluation.accuracy.is_some()) {
+        if !self.front().is_empty() {
             return Ok(());
         }
         let limit = self.config.limits.latency_ms.unwrap_or_default();
@@ -257,7 +257,7 @@ pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     let counted = space.graph(task, Norm::Own)?;
     recipe.search.strategy.start(counted.genes())?;
     if let Some(limit) = limits.latency_ms {
-        let least = counted.least(|arch| counted.cost(arch).macs as f64 + dead(&counted, arch));
+        let least = counted.least_living(&Region::whole(counted.genes()), |arch| counted.cost(arch).macs as f64);
         let value = time(space, task, &least, recipe)?.median;
         if limit.max.is_some_and(|max| value > max) {
             return Err(unreachable_limit(Metric::LatencyMs, limit, value, &space.text(&least)));
@@ -266,27 +266,27 @@ pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     meeting(space, &counted, limits)
 }
 
-/// An architecture that meets the limits on params and MACs, if there are any; refuses those that none meets. Exact for
-/// limits on one figure from one side; within a window, or under several at once, the nearest is found gene by gene.
+/// An architecture that meets the limits on params and MACs, if there are any and one is found; refuses a limit that no
+/// architecture meets. That is exact for each end of a limit by itself. A window, or several limits at once, may turn out to be
+/// beyond reach only in the search: an architecture within is looked for gene by gene, and not finding one proves nothing.
 pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<Option<Arch>> {
     let set: Vec<(Metric, Limit)> = limits.set().into_iter().filter(|(metric, _)| metric.of(Cost::default()).is_some()).collect();
     let value = |metric: Metric, arch: &Arch| metric.of(counted.cost(arch)).expect("a counted metric");
+    let all = Region::whole(counted.genes());
     for &(metric, limit) in &set {
-        let nearest = counted.least(|arch| excess(limit, value(metric, arch)) + dead(counted, arch));
-        if !limit.allows(value(metric, &nearest)) {
-            return Err(unreachable_limit(metric, limit, value(metric, &nearest), &space.text(&nearest)));
+        for end in limit.ends() {
+            let nearest = counted.least_living(&all, |arch| excess(end, value(metric, arch)));
+            if !end.allows(value(metric, &nearest)) {
+                return Err(unreachable_limit(metric, limit, value(metric, &nearest), &space.text(&nearest)));
+            }
         }
     }
     let share = |&(metric, limit): &(Metric, Limit), arch: &Arch| {
         excess(limit, value(metric, arch)) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
     };
-    let meets = counted.least(|arch| set.iter().map(|one| share(one, arch)).sum::<f64>() + dead(counted, arch));
-    Ok((!set.is_empty()).then_some(meets))
-}
-
-/// A penalty for what doesn't read the image: it is no answer, however small it is.
-fn dead(counted: &Graph, arch: &Arch) -> f64 {
-    if Plan::live(counted, arch).reads_image() { 0.0 } else { BEYOND }
+    let nearest = counted.least_living(&all, |arch| set.iter().map(|one| share(one, arch)).sum());
+    let meets = set.iter().all(|&(metric, limit)| limit.allows(value(metric, &nearest)));
+    Ok((!set.is_empty() && meets).then_some(nearest))
 }
 
 /// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.

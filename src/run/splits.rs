@@ -107,12 +107,21 @@ impl Recipe {
 
     /// Checks what depends on the space: the genes that splits name, and how many supernets there will be.
     pub fn check_splits(&self, genes: &[Gene]) -> Result<()> {
-        self.fixed(genes)?;
+        let fixed = self.fixed(genes)?;
         let count: f64 = self.split.iter().map(|split| split.by.count(genes)).product();
         if count > MOST {
             return Err(Error::invalid("split", format!("{count} supernets"), format!("at most {MOST}")));
         }
-        self.momentum_groups(genes).map(|_| ())
+        let groups = self.momentum_groups(genes)?;
+        let found_by_training = self.split.iter().filter_map(|split| split.by.splits_one_of(genes));
+        for (before, fitting) in found_by_training.enumerate() {
+            let free = fitting.iter().filter(|gene| !fixed.contains(gene) && groups != Some(**gene)).count();
+            if free <= before {
+                let wanted = format!("at most {free}: each takes a gene that has the options for it and isn't split otherwise");
+                return Err(Error::invalid("split", format!("{} splits by gradient matching", before + 1), wanted));
+            }
+        }
+        Ok(())
     }
 
     /// The genes that splits are known to fix; each by one split only.
@@ -185,6 +194,14 @@ mod tests {
         assert_eq!(recipe(all).check_splits(&wide).unwrap_err().to_string(), "split: found 1331 supernets, wanted at most 1000");
         let two = "[[split]]\nby = { kind = \"exhaustive\", genes = [\"a\", \"a\"] }\nepochs = 0\n";
         assert_eq!(refused(two), "split.by.genes: found \"a\" twice, wanted each gene once");
+        let matching = "[[split]]\nby = { kind = \"gradient_matching\", smallest = 1 }\nepochs = 0\n";
+        assert!(recipe(&matching.repeat(2)).check_splits(&genes()).is_ok(), "one of the three carries the momentum groups");
+        assert_eq!(
+            refused(&matching.repeat(3)),
+            "split: found 3 splits by gradient matching, wanted at most 2: each takes a gene that has the options for it and isn't \
+             split otherwise"
+        );
+        assert!(refused(&(matching.repeat(2) + &split("a", 1, "all"))).starts_with("split: found 2 splits by gradient matching"));
         let every = "[[split]]\nby = { kind = \"exhaustive\", genes = [\"a\", \"b\", \"c\"] }\nepochs = 0\n";
         assert!(refused(every).starts_with("train.momentum_separation: found true with splits that fix every gene"));
     }

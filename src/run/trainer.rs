@@ -21,7 +21,7 @@ use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
 use crate::arch::stream::stream;
 use crate::arch::{Arch, Region};
-use crate::graph::{Activations, Compute, Device, Graph, Network, Pieces, Plan, Statistics, side_by_side, threads};
+use crate::graph::{Activations, Compute, Device, Graph, Network, Pieces, Statistics, side_by_side, threads};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -31,9 +31,6 @@ use crate::{Error, Result};
 
 /// Momentum of running statistics.
 const STATISTICS_MOMENTUM: f64 = 0.1;
-
-/// What a path counts as that doesn't read the image: more complex than any.
-const DEAD: f64 = 1e18;
 
 /// What is trained and on what.
 pub struct Trainer {
@@ -82,7 +79,8 @@ impl Trainer {
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
         let feed = Feed::new(lessons.train, config.batch, seed, "shuffle");
         let validation = Feed::new(lessons.validation, config.batch, seed, "shuffle/validation");
-        let [largest, smallest] = extremes(model.graph(), &model.region);
+        let (graph, region) = (model.graph(), &model.region);
+        let largest = graph.least_living(region, |arch| -(graph.cost(arch).complexity as f64));
         let counted = model.space.graph(&model.task, Norm::Own)?;
         let sampler = config.sampler.build(&sampler::Scope {
             genes: model.graph().genes(),
@@ -92,7 +90,8 @@ impl Trainer {
             steps: config.epochs * feed.steps(),
             epochs: config.epochs,
             largest: largest.clone(),
-            smallest,
+            smallest: smallest(graph, region),
+            smallest_of_groups: smallest_of_groups(graph, region, split),
             cost: Arc::new(move |arch| counted.cost(arch)),
         })?;
         let losses = losses(seed, &config, &model, feed.steps())?;
@@ -133,13 +132,22 @@ impl Trainer {
     }
 
     /// As [`resume`](Self::resume), from a checkpoint in memory.
-    pub fn go_on(recipe: Arc<Recipe>, lessons: Lessons, saved: Saved) -> Result<Self> {
+    pub fn go_on(recipe: Arc<Recipe>, lessons: Lessons, mut saved: Saved) -> Result<Self> {
+        let states = std::mem::take(&mut saved.states);
+        let step = saved.manifest.progress.step;
+        let mut trainer = Self::begin(recipe, lessons, saved)?;
+        trainer.step = step;
+        trainer.restore(&states)?;
+        Ok(trainer)
+    }
+
+    /// Begins with the weights and momentum of `saved`. What sampler and losses remember begins afresh: it was learnt of another
+    /// region.
+    pub fn begin(recipe: Arc<Recipe>, lessons: Lessons, saved: Saved) -> Result<Self> {
         saved.manifest.check_recipe(&recipe.hash())?;
         saved.manifest.check_data(&lessons.hash)?;
         let mut trainer = Self::new(recipe, saved.model, lessons)?;
-        trainer.step = saved.manifest.progress.step;
         trainer.sgd.restore(saved.touched, saved.rows);
-        trainer.restore(&saved.states)?;
         Ok(trainer)
     }
 
@@ -201,9 +209,9 @@ impl Trainer {
     }
 
     /// The paths of this step, once the sampler has probed what it wants to.
-    fn paths(&mut self) -> Vec<Arch> {
+    fn paths(&mut self) -> Result<Vec<Arch>> {
         if let Some(arch) = &self.model.arch {
-            return vec![arch.clone()];
+            return Ok(vec![arch.clone()]);
         }
         let ask = question(&self.model, self.seed, self.split, self.step);
         let probes = self.sampler.probe(&ask);
@@ -211,9 +219,12 @@ impl Trainer {
             let batch = self.validation.batch(self.step, Augment::default());
             let norms: Vec<f64> =
                 probes.iter().map(|arch| gradient_norm(&self.model.network, self.compute, arch, &batch)).collect();
+            if let Some((arch, norm)) = probes.iter().zip(&norms).find(|(_, norm)| !norm.is_finite()) {
+                return Err(diverged("gradient on validation images", *norm, self.step, &self.model.space.text(arch)));
+            }
             self.sampler.sense(&norms);
         }
-        self.sampler.ask(&ask)
+        Ok(self.sampler.ask(&ask))
     }
 
     /// The rate of this step, and the weight of each path's loss. A path by itself has a rate of its own; several share one,
@@ -310,8 +321,7 @@ impl Trainer {
             let (step, paths, loss) = self.unread.pop_front().expect("not empty");
             let loss = loss.double_value(&[]);
             if !loss.is_finite() {
-                let advice = "the last checkpoint is kept; try a lower learning rate, or gradient clipping (`clip`)";
-                return Err(Error::Numeric(format!("loss is {loss} at step {step} on {}; {advice}", self.text(&paths))));
+                return Err(diverged("loss", loss, step, &self.text(&paths)));
             }
             self.loss = Some(loss);
         }
@@ -440,6 +450,12 @@ fn restore_momentum(sgd: &mut Sgd, state: &State) -> Result<()> {
     Ok(())
 }
 
+/// The error of a run whose numbers have left what numbers can hold.
+fn diverged(what: &str, value: f64, step: u64, paths: &str) -> Error {
+    let advice = "the last checkpoint is kept; try a lower learning rate, or gradient clipping (`clip`)";
+    Error::Numeric(format!("{what} is {value} at step {step} on {paths}; {advice}"))
+}
+
 /// What a sampler is asked with.
 fn question(model: &Model, seed: u64, split: Option<usize>, step: u64) -> Ask<'_> {
     Ask { genes: model.graph().genes(), region: &model.region, split, seed, step }
@@ -458,13 +474,16 @@ fn trials(step: &Step) -> Vec<Trial> {
     step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(&path.arch) }).collect()
 }
 
-/// The most complex path of `region`, and the least complex one that reads the image: one in which every branch is dead
-/// answers the same to everything.
-fn extremes(graph: &Graph, region: &Region) -> [Arch; 2] {
-    let complexity = |arch: &Arch| graph.cost(arch).complexity as f64;
-    let dead = |arch: &Arch| if Plan::live(graph, arch).reads_image() { 0.0 } else { DEAD };
-    let least = |value: &dyn Fn(&Arch) -> f64| graph.least_within(region, value);
-    [least(&|arch| -complexity(arch)), least(&|arch| complexity(arch) + dead(arch))]
+/// The least complex path of `region` that reads the image.
+fn smallest(graph: &Graph, region: &Region) -> Arch {
+    graph.least_living(region, |arch| graph.cost(arch).complexity as f64)
+}
+
+/// The least complex path of each momentum group that reads the image, where there are groups; nothing for groups outside the region.
+fn smallest_of_groups(graph: &Graph, region: &Region, split: Option<usize>) -> Vec<Option<Arch>> {
+    let Some(gene) = split else { return vec![] };
+    let group = |option: usize| region.options(gene).contains(&option).then(|| region.with(gene, &[option]).ok()).flatten();
+    (0..graph.genes()[gene].options.len()).map(|option| group(option).map(|group| smallest(graph, &group))).collect()
 }
 
 /// The terms of the loss.
@@ -507,7 +526,7 @@ impl Job for Trainer {
         if self.step >= self.total() {
             return Ok(None);
         }
-        let paths = self.paths();
+        let paths = self.paths()?;
         let (rate, weights) = self.strength(&paths);
         self.train_step(&paths, &weights, rate)?;
         self.step += 1;

@@ -28,6 +28,8 @@ pub struct Scope<'a> {
     pub largest: Arch,
     /// The least complex path of the region that reads the image.
     pub smallest: Arch,
+    /// The same of each option of `split`, if the region has it; empty where there are no groups.
+    pub smallest_of_groups: Vec<Option<Arch>>,
     /// What an architecture costs as a network that stands alone.
     pub cost: Arc<dyn Fn(&Arch) -> Cost + Send + Sync>,
 }
@@ -171,6 +173,10 @@ mod tests {
                 epochs: 10,
                 largest: ends(|gene| gene.options.len() - 1).unwrap(),
                 smallest: ends(|_| 0).unwrap(),
+                smallest_of_groups: split.map_or(vec![], |gene| {
+                    let first = ends(|_| 0).unwrap();
+                    (0..self.genes[gene].options.len()).map(|option| Some(first.with(gene, option))).collect()
+                }),
                 cost: Arc::new(move |arch| Cost { params: sum(arch), ..Default::default() }),
             }
         }

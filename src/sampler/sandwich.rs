@@ -22,8 +22,9 @@ pub struct Sandwich {
 impl Sandwich {
     /// The sampler, with its inner one.
     pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-        let (largest, smallest) = (scope.largest.clone(), scope.smallest.clone());
-        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest, smallest }))
+        let Scope { largest, smallest, smallest_of_groups, .. } = scope;
+        let (largest, smallest, smallest_of_groups) = (largest.clone(), smallest.clone(), smallest_of_groups.clone());
+        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest, smallest, smallest_of_groups }))
     }
 }
 
@@ -32,14 +33,20 @@ struct Layers {
     inner: Box<dyn Sampler>,
     largest: Arch,
     smallest: Arch,
+    smallest_of_groups: Vec<Option<Arch>>,
 }
 
 impl Sampler for Layers {
     /// The largest, those between, the smallest.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut paths = self.inner.ask(ask);
-        let within = |arch: &Arch| ask.split.map_or(arch.clone(), |gene| arch.with(gene, paths[0].option(gene)));
-        let (largest, smallest) = (within(&self.largest), within(&self.smallest));
+        let (largest, smallest) = match ask.split.map(|gene| (gene, paths[0].option(gene))) {
+            None => (self.largest.clone(), self.smallest.clone()),
+            Some((gene, option)) => {
+                let smallest = self.smallest_of_groups[option].clone().expect("the group of a path is in its region");
+                (self.largest.with(gene, option), smallest)
+            }
+        };
         paths.insert(0, largest);
         paths.push(smallest);
         paths

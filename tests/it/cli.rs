@@ -177,6 +177,10 @@ fn a_run_leaves_everything_it_promises_and_the_parts_work_alone() {
     place.works(&["retrain", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "again"]);
     let bytes = |name: &str| fs::read(place.path(name)).unwrap();
     assert!(bytes("again/subnet-1.safetensors") == bytes("out/subnet-1.safetensors"), "retrained alone, the same bytes");
+    for command in [&["search"][..], &["retrain", "--arch", arch]] {
+        let refused = place.refused(&[command, &["out/subnet-1.safetensors", "--data", "data", "--out", "again"]].concat());
+        contains(&refused, &["out/subnet-1.safetensors", "found a network that stands alone", "wanted a supernet"]);
+    }
     place.works(&["export", "out/subnet-1.safetensors", "--data", "data", "--out", "again.onnx"]);
     assert!(bytes("again.onnx") == bytes("out/subnet-1.onnx"), "exported alone, the same bytes");
     contains(

@@ -280,6 +280,51 @@ fn what_cannot_be_is_told_before_any_work() {
     assert!(refused("[\"1<-0\"]", "[\"0<-1\"]").starts_with("split.by.genes: found \"0<-1\", wanted one of 1<-0, "));
 }
 
+/// What samplers and losses remember was learnt of the whole space: parts begin without.
+#[test]
+fn parts_of_methods_that_remember_train_and_resume_to_the_same_bytes() {
+    let pools = "{ kind = \"prioritised\", size = 3, draws = 200, chance = [0.5, 0.5], \
+                 buckets = [{ metric = \"params\", from = 0.0, to = 20000.0, step = 2000.0 }] }";
+    let landmarks = "[\"|nor_conv_1x1~0|+|none~0|none~1|+|none~0|none~1|none~2|\", \
+                     \"|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|\"]";
+    for train in [
+        &format!("sampler = {pools}"),
+        &format!(
+            "sampler = {{ kind = \"sandwich\", inner = {pools} }}, loss = [{{ kind = \"task\", of = \"largest\" }}, {{ kind = \"distil\" }}]"
+        ),
+        "sampler = { kind = \"shift\", metric = \"params\", bins = 3, warm_up = 1, every = 2, hidden = 4 }",
+        &format!("loss = [{{ kind = \"task\" }}, {{ kind = \"landmark\", on = \"train\", archs = {landmarks} }}]"),
+        "momentum_separation = false, sampler = { kind = \"disjoint\" }, loss = [{ kind = \"cross_path\", negatives = 16, hidden = 8, \
+         width = 4 }, { kind = \"probe\" }]",
+    ] {
+        // 2 steps of the root, 2 · 2 of each of the five parts.
+        check_resume(&recipe("batch = 8", &format!("batch = 8, {train}")), &[3, 5]);
+    }
+}
+
+/// The number of architectures isn't exact in floating point, and neither is the sum over the parts.
+#[test]
+fn all_parts_of_a_large_space_are_a_forest() {
+    let names: Vec<String> = (0..9).map(|at| format!("c{at}")).collect();
+    let operations: String =
+        names.iter().map(|name| format!("{name} = {{ kind = \"conv_norm\", kernel = 1, activation = \"relu\" }}\n")).collect();
+    let text = format!(
+        "[stem]\nwidth = 1\noperation = \"c0\"\n[operations]\n{operations}[[stage]]\nwidth = 1\nlayers = 19\ncandidates = {names:?}\n"
+    );
+    let space = SpaceConfig::Custom(supernaut::space::Custom::from_toml("space", &text).unwrap());
+    let gene = space.graph(&task(8, 2), supernaut::space::Norm::Shared).unwrap().genes()[0].name.clone();
+    let leaf = |option: &String| {
+        let part = Part { level: 1, region: [(gene.clone(), vec![option.clone()])].into() };
+        Model::part(space.clone(), task(8, 2), &part, 1, Device::Cpu).unwrap()
+    };
+    let mut leaves: Vec<Model> = names.iter().map(leaf).collect();
+    let sum: f64 = leaves.iter().map(|leaf| leaf.region.size()).sum();
+    assert_ne!(sum, 9f64.powi(19), "or there is nothing to see here");
+    assert_eq!(Forest::new(leaves.iter().map(Model::shallow_clone).collect()).unwrap().leaves().len(), 9);
+    leaves.pop();
+    assert!(Forest::new(leaves).err().unwrap().to_string().starts_with("forest: found regions with 12007570"));
+}
+
 /// Two splits by gradient matching on top of the short recipe.
 fn matching(inherit: [&str; 2], change: &str) -> Recipe {
     let split = |inherit: &str| {

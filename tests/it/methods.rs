@@ -164,6 +164,38 @@ fn a_sandwich_learns_labels_at_the_top_and_answers_below() {
     assert!((-6.0..0.0).contains(&entries[0].1), "minus a cross entropy: {entries:?}");
 }
 
+#[test]
+fn the_smallest_path_of_every_momentum_group_reads_the_image() {
+    let recipe = recipe(&format!("{}split = \"3<-0\"\n{POOLS}", COMBINATIONS[1]));
+    let mut trainer = trainer(&recipe).unwrap();
+    let graph = trainer.model().graph().clone();
+    let mut dead = 0;
+    while let Some(event) = trainer.advance().unwrap() {
+        let smallest = recipe.space.parse(event.arch.unwrap().rsplit(',').next().unwrap()).unwrap();
+        assert!(Plan::live(&graph, &smallest).reads_image(), "{}", recipe.space.text(&smallest));
+        dead += usize::from(recipe.space.text(&smallest).contains("none~0|none~1"));
+    }
+    assert!(dead > 0, "a group whose edge is dead was drawn");
+}
+
+#[test]
+fn a_probe_learns_where_the_classifier_has_no_bias() {
+    let head = "validation = 16\nspace = { kind = \"shufflenet\", stem_channels = 8, stem_stride = 1, last_channels = 16, \
+                stages = [{ channels = 16, layers = 1, stride = 2 }] }\n";
+    let train =
+        "[train]\nbatch = 8\nepochs = 1\nmomentum_separation = false\nloss = [{ kind = \"task\" }, { kind = \"probe\" }]\n";
+    let recipe = Arc::new(Recipe::from_toml(&format!("{head}{train}")).unwrap());
+    let mut trainer = trainer(&recipe).unwrap();
+    assert!(trainer.advance().unwrap().unwrap().loss.unwrap() > 0.0);
+}
+
+#[test]
+fn a_loss_of_the_largest_path_alone_needs_a_sampler_that_gives_it() {
+    let text = "validation = 16\nspace = { kind = \"nb201\" }\ntrain = { loss = [{ kind = \"task\", of = \"largest\" }] }";
+    let message = Recipe::from_toml(text).unwrap_err().to_string();
+    assert!(message.starts_with("train.loss: found a term of the largest path") && message.contains("sandwich"), "{message}");
+}
+
 const SHIFT: &str = "sampler = { kind = \"shift\", metric = \"params\", bins = 4, warm_up = 1, every = 3, hidden = 8 }\n";
 
 #[test]

@@ -10,7 +10,7 @@ use supernaut::run::recipe::Recipe;
 use supernaut::run::search::Search;
 use supernaut::run::table::Table;
 use supernaut::search::Query;
-use supernaut::space::Norm;
+use supernaut::space::{Nb201, Norm, SpaceConfig};
 
 use crate::cli::{Place, RECIPE, benchmark, contains};
 use crate::common::{small_space, task};
@@ -196,6 +196,39 @@ fn rounds_screen_on_few_images_and_choose_on_all() {
     let message = place.refused(&["run", "greedy.toml", "--data", "data", "--out", "greedy"]);
     contains(&message, &["search.strategy.images: found 65, wanted at most 64, as many as the others are judged on"]);
     assert!(!place.path("greedy").exists(), "told before any training");
+}
+
+/// 694 strings of the benchmark's network have three to six 1×1 and nothing heavier, but gene by gene the way to them is blocked.
+#[test]
+fn a_window_that_is_not_found_gene_by_gene_is_no_error() {
+    let (space, task) = (SpaceConfig::Nb201(Nb201::default()), task(32, 10));
+    let graph = space.graph(&task, Norm::Own).unwrap();
+    let topic = |min: f64, max: f64| -> Topic {
+        let json =
+            format!(r#"{{"strategy": {{"kind": "random", "trials": 5}}, "limits": {{"macs": {{"min": {min}, "max": {max}}}}}}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let mut dialogue = Dialogue::new(space.clone(), graph.clone(), &topic(1.6e7, 4.2e7), 1).unwrap();
+    let Next::Judge(query) = dialogue.ask() else { panic!("some are within") };
+    assert!((1.6e7..4.2e7).contains(&(graph.cost(&query.arch).macs as f64)));
+    let message = Dialogue::new(space, graph, &topic(1.6e9, 4.2e9), 1).err().unwrap().to_string();
+    contains(&message, &["search.limits.macs: no architecture has macs", ">= 1600000000", "nearest reachable is"]);
+}
+
+#[test]
+fn a_network_is_timed_once_on_however_many_images_it_is_judged() {
+    let place = Place::new();
+    let strategy = r#"strategy = { kind = "rounds", rounds = 1, candidates = 6, images = 16, again = 3 }"#;
+    let search = format!("{strategy}\nobjectives = [\"accuracy\", \"latency_ms\"]");
+    place.recipe("recipe.toml", &recipe(&search).replace("epochs = 16", "epochs = 1"));
+    place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
+    place.works(&["search", "out/supernet.safetensors", "--data", "data", "--out", "out"]);
+    let result = place.json("out/search.json");
+    let [full, screened] = ["evaluations", "screened"].map(|name| result[name].as_array().unwrap().clone());
+    for again in &full {
+        let first = screened.iter().find(|one| one["key"] == again["key"]).unwrap();
+        assert!(again["latency_ms"].is_object() && first["latency_ms"] == again["latency_ms"], "{first} {again}");
+    }
 }
 
 #[test]
