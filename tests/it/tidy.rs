@@ -95,6 +95,27 @@ fn imports_go_down_only() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// As the code: tables, blocks of code and pictures aside.
+#[test]
+fn prose_is_wrapped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut long = vec![];
+    for folder in [root.to_owned(), root.join("docs")] {
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+            let text = fs::read_to_string(&path).unwrap();
+            let mut in_code = false;
+            for (at, line) in text.lines().enumerate() {
+                in_code ^= line.trim_start().starts_with("```");
+                if !in_code && !line.starts_with(['|', '!']) && line.chars().count() > 130 {
+                    long.push(format!("{}:{}", path.display(), at + 1));
+                }
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
 #[test]
 fn foreign_libraries_stay_behind_their_module() {
     let only = |word: &str, places: &[&str]| {
