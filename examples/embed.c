@@ -149,7 +149,7 @@ int main(int count, char **arguments) {
 
     /* 8. Train the winner on its own, and export it: the file appears only if ONNX Runtime agrees with the network. */
     snt_buffer report = {NULL, 0, NULL};
-    check(snt_retrain_start(supernet, dataset, arch, show, NULL, &job, &error));
+    check(snt_retrain_start(supernet, dataset, arch, NULL, show, NULL, &job, &error));
     check(snt_job_model(job, &subnet, &error));
     finish(job, NULL);
     check(snt_export_onnx(subnet, dataset, NULL, "embed.onnx", NULL, &error));

@@ -8,7 +8,7 @@
  * - Arguments are read during the call only. Text is UTF-8 and ends in a NUL, paths too.
  * - A call that can fail returns a status: 0 is success, 100 and above are errors. `err` may be NULL; if not, it receives
  *   NULL, or an error that the caller frees with snt_error_free.
- * - `out` and its like are written on success only; handles are set to NULL on failure.
+ * - `out` and its like are written on success only; on failure handles are set to NULL, and buffers are empty.
  * - Structs begin with struct_size. Members are only ever added, at the end; set what you don't know to zero (_init does).
  * - Every function may be called from every thread. After fork() nothing may be called in the child.
  * - `user` pointers are handed back and never looked into.
@@ -266,6 +266,10 @@ typedef struct {
    * SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC; without N, for there is one image at a time.
    */
   int32_t layout;
+  /**
+   * SNT_DTYPE_UINT8.
+   */
+  int32_t dtype;
 } snt_data_iter;
 
 /**
@@ -277,7 +281,7 @@ typedef struct {
    */
   size_t struct_size;
   /**
-   * "train", "search", "retrain" or "evaluate".
+   * "train", "search", "retrain" or "evaluate"; of the snt_folder_ functions also "split" and "export".
    */
   const char *phase;
   /**
@@ -358,7 +362,8 @@ typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
 #define SNT_E_UNSUPPORTED 103
 
 /**
- * Memory ran out, of the host or of the device.
+ * Memory ran out, of the host or of the device. A training that failed for it is left as it was before the step, unless
+ * SNT_E_POISONED says otherwise.
  */
 #define SNT_E_OUT_OF_MEMORY 104
 
@@ -403,12 +408,12 @@ typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
 #define SNT_E_VERIFY_FAILED 112
 
 /**
- * Time ran out.
+ * Time ran out. Reserved: nothing gives it yet.
  */
 #define SNT_E_TIMEOUT 113
 
 /**
- * A job has the object: wait for its end.
+ * A job or another call has the object: wait for its end.
  */
 #define SNT_E_BUSY 114
 
@@ -450,8 +455,8 @@ SNT_API uint32_t snt_version(void);
 SNT_API SNT_MUST_USE snt_status snt_build_info_json(snt_buffer *out, snt_error **err);
 
 /**
- * What can be asked for here: {"devices", "spaces", "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its
- * cancel flag before every step.
+ * What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds that
+ * a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
  * @since 0.1
@@ -639,6 +644,19 @@ snt_status snt_space_from_text(const snt_context *context,
                                snt_error **err);
 
 /**
+ * As snt_space_from_text, from a space file in TOML. A mistake is told with the path and the line.
+ *
+ * `path` is UTF-8. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_load(const snt_context *context,
+                          const char *path,
+                          const snt_dataset *dataset,
+                          snt_space **out,
+                          snt_error **err);
+
+/**
  * The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
  * text, to the last digit or as in "1.26e40".
  *
@@ -681,7 +699,9 @@ snt_status snt_space_canonical(const snt_space *space,
                                snt_error **err);
 
 /**
- * What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image.
+ * What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that is
+ * written, also one that nothing reaches: what a search reports and what is trained and exported is what
+ * snt_space_canonical gives.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
@@ -691,6 +711,22 @@ snt_status snt_space_cost_json(const snt_space *space,
                                const char *arch,
                                snt_buffer *out,
                                snt_error **err);
+
+/**
+ * Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image, in ONNX
+ * Runtime on this machine's CPU.
+ *
+ * `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds), "half_width",
+ * "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table says (2), twice at
+ * most, or for six runs. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_latency(const snt_space *space,
+                             const char *arch,
+                             const char *config_json,
+                             snt_buffer *report,
+                             snt_error **err);
 
 /**
  * Frees a space; NULL is fine.
@@ -768,9 +804,24 @@ snt_status snt_strategy_result_json(const snt_strategy *strategy,
 SNT_API void snt_strategy_free(snt_strategy *strategy);
 
 /**
+ * Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so that the
+ * text is all that snt_model_create and the snt_folder_ functions need.
+ *
+ * `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
+ * read. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_recipe_json(const char *path,
+                           snt_buffer *out,
+                           snt_error **err);
+
+/**
  * Makes a supernet with fresh weights.
  *
- * `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; the data come from `dataset`. `out` receives
+ * `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the current
+ * folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job for them:
+ * "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has them. `out` receives
  * a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
  * @since 0.1
  */
@@ -810,7 +861,7 @@ snt_status snt_model_save(const snt_model *model,
                           snt_error **err);
 
 /**
- * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
+ * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights", "params",
  * "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
  * While a job trains it, as it was before.
  *
@@ -863,16 +914,18 @@ snt_status snt_train_resume(const snt_context *context,
                             snt_error **err);
 
 /**
- * Makes the subnet `arch` of a supernet stand alone and trains it by the recipe's [retrain] table. snt_job_model gives the
- * new model; the supernet is needed during this call only.
+ * Makes the subnet `arch` of a supernet stand alone and trains it. snt_job_model gives the new model; the supernet is needed
+ * during this call only.
  *
- * The rest is as in snt_train_start. @since 0.1
+ * `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"} cuts
+ * the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
 snt_status snt_retrain_start(const snt_model *model,
                              const snt_dataset *dataset,
                              const char *arch,
+                             const char *retrain_json,
                              snt_event_fn event,
                              void *user,
                              snt_job **out,
@@ -898,9 +951,10 @@ snt_status snt_search_start(const snt_model *model,
 
 /**
  * Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
- * with `archs` NULL and `count` 0.
+ * with `archs` NULL and `count` 0. Equal networks are judged once.
  *
- * The strings are read during the call. The rest is as in snt_train_start. @since 0.1
+ * `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count. The
+ * result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The rest is as in snt_train_start. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -908,6 +962,7 @@ snt_status snt_evaluate_start(const snt_model *model,
                               const snt_dataset *dataset,
                               const char *const *archs,
                               size_t count,
+                              const char *search_json,
                               snt_event_fn event,
                               void *user,
                               snt_job **out,
@@ -950,16 +1005,28 @@ SNT_API void snt_job_cancel(const snt_job *job);
 
 /**
  * Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
- * has a thread, or of where it stopped if it has ended.
+ * has a thread, or of its model as it is if the job has ended.
  *
  * `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the
- * job's event function. Any thread. Blocks until the file is on the disk. @since 0.1
+ * job's event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
 snt_status snt_job_checkpoint(const snt_job *job,
                               const char *path,
                               snt_error **err);
+
+/**
+ * How a job stands: {"kind": "train", "retrain", "search" or "evaluate", "state": "ready", "running", "finished", "cancelled" or
+ * "failed", "last": the "json" of its last event, or null}.
+ *
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_job_info_json(const snt_job *job,
+                             snt_buffer *out,
+                             snt_error **err);
 
 /**
  * The model that a job works on: the one it was given, or the new one of snt_train_resume and snt_retrain_start. It is
@@ -1023,11 +1090,16 @@ snt_status snt_result_metric(const snt_result *result,
                              snt_error **err);
 
 /**
- * Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}.
+ * Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks" where
+ * its sampler has learnt which architectures it would pick.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
-SNT_API SNT_MUST_USE snt_status snt_result_json(const snt_result *result, snt_buffer *out, snt_error **err);
+SNT_API
+SNT_MUST_USE
+snt_status snt_result_json(const snt_result *result,
+                           snt_buffer *out,
+                           snt_error **err);
 
 /**
  * Frees a result; NULL is fine.
@@ -1085,8 +1157,8 @@ snt_status snt_verify(const snt_model *model,
  * Times an ONNX file of `model` on one image, in ONNX Runtime on this machine's CPU.
  *
  * `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
- * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the
- * table says, at most. @since 0.1
+ * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks
+ * for the seconds that the table says, twice at most, or for six runs. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1095,6 +1167,45 @@ snt_status snt_latency(const snt_model *model,
                        const char *config_json,
                        snt_buffer *report,
                        snt_error **err);
+
+/**
+ * Trains the supernet of a recipe and all that its [[split]] tables make of it, in `folder`, with a checkpoint every
+ * train.checkpoint_steps; goes on where it was stopped or killed, to the same bytes.
+ *
+ * `recipe_text` and `dataset` are those of snt_model_create; `folder` is UTF-8, and made if it isn't there. It holds
+ * supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called on this
+ * thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for the
+ * folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data, SNT_E_BUSY
+ * while another run uses it. Any thread. Blocks for the training. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_folder_train(const snt_context *context,
+                            const char *recipe_text,
+                            const snt_dataset *dataset,
+                            const char *folder,
+                            snt_event_fn event,
+                            void *user,
+                            snt_model **out,
+                            snt_error **err);
+
+/**
+ * Everything that a recipe says, in `folder`, as `supernaut run` does: train, search, retrain, export, prove, report. Goes on where
+ * it was stopped.
+ *
+ * `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as in
+ * snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_folder_run(const snt_context *context,
+                          const char *recipe_text,
+                          const snt_dataset *dataset,
+                          const char *folder,
+                          snt_event_fn event,
+                          void *user,
+                          snt_buffer *report,
+                          snt_error **err);
 
 /**
  * Kendall's tau-b of `count` scores and their true figures, from -1 (opposite order) to 1 (same order); with ties.
@@ -1139,12 +1250,16 @@ snt_status snt_rank_precision(const double *scores,
                               snt_error **err);
 
 /**
- * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 something to
- * correct, 130 stopped, 1 a mistake of the library's own. Prints on the standard streams and takes over SIGINT.
+ * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 an input to
+ * correct, 130 stopped, 1 a bug of the library. Prints on the standard streams.
  *
+ * Takes SIGINT, SIGTERM and SIGHUP over for the rest of the process, from whoever had them: for a program that does nothing else.
+ * Others call the functions above; snt_folder_run and snt_folder_train do in a folder what the commands `run` and `train` do.
  * Once per process. Blocks until the program has ended. @since 0.1
  */
-SNT_API int snt_main(int argc, const char *const *argv);
+SNT_API
+int snt_main(int argc,
+             const char *const *argv);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -39,7 +39,12 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io(path))
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::NotFound { what: "file", found: path.display().to_string(), wanted: "an existing file".into() }
+        }
+        _ => Error::io(path)(error),
+    })
 }
 
 /// Makes a folder and those above it, and checks that files can be written there.

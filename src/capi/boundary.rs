@@ -11,6 +11,7 @@ use std::{ptr, slice};
 use super::error::{Failure, Result, hand_over, snt_error};
 use super::status::*;
 use crate::Error;
+use crate::graph::with_gradients;
 
 /// What a call may end in if it doesn't fail.
 pub(super) trait Ending {
@@ -56,7 +57,7 @@ pub(super) fn give<T>(out: *mut *mut T, err: *mut *mut snt_error, body: impl FnO
 
 /// Turns a panic into a failure.
 pub(super) fn caught<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
+    with_gradients(|| catch_unwind(AssertUnwindSafe(body))).unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
 }
 
 fn null(name: &str, wanted: &str) -> Failure {
@@ -118,30 +119,44 @@ pub(super) fn values<'a, T>(pointer: *const T, count: usize, name: &str) -> Resu
     if pointer.is_null() {
         return Err(null(name, "an array"));
     }
+    if count.checked_mul(size_of::<T>()).is_none_or(|bytes| bytes > isize::MAX as usize) {
+        return Err(Error::invalid("count", count, format!("as many as there are values in `{name}`")).into());
+    }
     // SAFETY: not NULL, and the caller says that so many values lie there.
     Ok(unsafe { slice::from_raw_parts(pointer, count) })
 }
 
-/// A copy of a struct that begins with its size. A longer one is one of a later header: what this library doesn't know
-/// has to be zero.
-pub(super) fn sized<T: Copy>(pointer: *const T, name: &str) -> Result<T> {
+/// A struct of plain data that begins with its size, and may get members at its end in a later version.
+pub(super) trait Growing: Copy {
+    /// Its size in the first version that had it.
+    const LEAST: usize;
+}
+
+/// A copy of a struct that begins with its size. What an earlier header doesn't have is zero; what a later one has beyond this
+/// library's knowledge has to be zero.
+pub(super) fn sized<T: Growing>(pointer: *const T, name: &str) -> Result<T> {
     if pointer.is_null() {
         return Err(null(name, "a struct"));
     }
     // SAFETY: not NULL, and the first member is its size.
     let size = unsafe { ptr::read(pointer.cast::<usize>()) };
-    if size < size_of::<T>() {
-        let wanted = format!("sizeof the struct, at least {}", size_of::<T>());
+    if !(T::LEAST..=isize::MAX as usize).contains(&size) {
+        let wanted = format!("sizeof the struct, at least {}", T::LEAST);
         return Err(Error::invalid(format!("{name}.struct_size"), size, wanted).into());
     }
     // SAFETY: so many bytes lie there, by its own word.
-    let unknown = unsafe { slice::from_raw_parts(pointer.cast::<u8>().add(size_of::<T>()), size - size_of::<T>()) };
-    if unknown.iter().any(|&byte| byte != 0) {
-        let message = format!("{name}: members beyond byte {} are set, and this version doesn't know them", size_of::<T>());
+    let bytes = unsafe { slice::from_raw_parts(pointer.cast::<u8>(), size) };
+    let known = size.min(size_of::<T>());
+    if bytes[known..].iter().any(|&byte| byte != 0) {
+        let message = format!("{name}: members beyond byte {known} are set, and this version doesn't know them");
         return Err(Failure::new(SNT_E_UNSUPPORTED, message));
     }
-    // SAFETY: large enough, and plain data.
-    Ok(unsafe { ptr::read(pointer) })
+    // SAFETY: plain data, for which zeros are a value; no more is copied than there is on either side.
+    unsafe {
+        let mut copy: T = std::mem::zeroed();
+        ptr::copy_nonoverlapping(bytes.as_ptr(), (&raw mut copy).cast::<u8>(), known);
+        Ok(copy)
+    }
 }
 
 /// Fills a struct of `size` bytes with zeros and its size.
@@ -207,9 +222,45 @@ mod tests {
     }
 
     #[test]
+    fn structs_of_earlier_and_later_headers_are_read() {
+        #[repr(C)]
+        #[derive(Clone, Copy)]
+        struct Grown {
+            size: usize,
+            old: u64,
+            new: u64,
+        }
+        impl Growing for Grown {
+            const LEAST: usize = 16;
+        }
+        let read = |values: [u64; 4], size: usize| {
+            let mut values = values;
+            values[0] = size as u64;
+            sized(values.as_ptr().cast::<Grown>(), "grown").map(|grown| (grown.size, grown.old, grown.new))
+        };
+        assert_eq!(read([0, 7, 8, 9], 16).unwrap(), (16, 7, 0), "of a header without `new`");
+        assert_eq!(read([0, 7, 8, 9], 24).unwrap(), (24, 7, 8));
+        assert_eq!(read([0, 7, 8, 0], 32).unwrap(), (32, 7, 8));
+        assert_eq!(read([0, 7, 8, 9], 32).unwrap_err().status, SNT_E_UNSUPPORTED);
+        assert_eq!(
+            read([0, 7, 8, 9], 15).unwrap_err().message,
+            "grown.struct_size: found 15, wanted sizeof the struct, at least 16"
+        );
+    }
+
+    #[test]
+    fn a_panic_leaves_gradients_on() {
+        let caught = caught(|| -> Result<()> { tch::no_grad(|| panic!("without gradients")) });
+        assert!(caught.unwrap_err().panicked);
+        let one = tch::Tensor::from(1.0f32).set_requires_grad(true);
+        assert!((&one * 2.0).requires_grad());
+    }
+
+    #[test]
     fn a_panic_is_an_error() {
         check(SNT_E_INTERNAL, "internal error: index out of bounds", || panic!("index out of bounds"));
         check(SNT_E_OUT_OF_MEMORY, "CUDA out of memory", || panic!("CUDA out of memory: tried {} GiB", 7));
+        check(SNT_E_DEVICE, "CUDA error", || panic!("CUDA error: device-side assert triggered"));
         check(SNT_E_INTERNAL, "a panic", || std::panic::panic_any(7));
     }
 

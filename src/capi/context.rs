@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use super::boundary::{User, caught, drop_handle, give, init, optional_text, sized};
+use super::boundary::{Growing, User, caught, drop_handle, give, init, optional_text, sized};
 use super::error::{Result, c_text, snt_error};
 use super::status::snt_status;
 use crate::Error;
@@ -39,6 +39,10 @@ pub struct snt_context_params {
     pub log: snt_log_fn,
     /// Handed to `log`; has to stay valid until the context and all that was made in it is freed.
     pub log_user: *mut c_void,
+}
+
+impl Growing for snt_context_params {
+    const LEAST: usize = size_of::<Self>(); // 0.1
 }
 
 pub(super) struct Context {

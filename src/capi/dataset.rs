@@ -6,11 +6,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::boundary::{borrow, boundary, caught, drop_handle, give, init, optional_text, sized, text, values};
+use super::boundary::{Growing, borrow, caught, drop_handle, give, init, optional_text, sized, text, values};
 use super::context::{Context, snt_context};
 use super::error::{Failure, Result, snt_error};
 use super::status::{SNT_E_UNSUPPORTED, snt_status};
-use super::version::{snt_buffer, write_json};
+use super::version::{give_json, snt_buffer};
 use crate::Error;
 use crate::data::{Dataset, Images, Source};
 use crate::reading::parse_json;
@@ -62,6 +62,10 @@ pub struct snt_data_view {
     pub user: *mut c_void,
 }
 
+impl Growing for snt_data_view {
+    const LEAST: usize = size_of::<Self>(); // 0.1
+}
+
 /// Where `snt_dataset_from_iter` gets its images from, one at a time. Call snt_data_iter_init first, so that members of later
 /// versions are zero.
 #[repr(C)]
@@ -84,6 +88,12 @@ pub struct snt_data_iter {
     pub classes: i32,
     /// SNT_LAYOUT_NCHW or SNT_LAYOUT_NHWC; without N, for there is one image at a time.
     pub layout: i32,
+    /// SNT_DTYPE_UINT8.
+    pub dtype: i32,
+}
+
+impl Growing for snt_data_iter {
+    const LEAST: usize = size_of::<Self>(); // 0.1
 }
 
 /// A label is a number of 16 bits.
@@ -102,13 +112,10 @@ struct Options {
 
 impl snt_data_view {
     /// Copies the images, checked.
-    fn images(&self, name: &str) -> Result<Images> {
+    fn copied(&self, name: &str) -> Result<Images> {
         let field = |member: &str| format!("{name}.{member}");
         let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
-        if self.dtype != SNT_DTYPE_UINT8 {
-            let message = format!("{}: found {}, wanted {SNT_DTYPE_UINT8} (one byte a pixel)", field("dtype"), self.dtype);
-            return Err(Failure::new(SNT_E_UNSUPPORTED, message));
-        }
+        check_dtype(name, self.dtype)?;
         let too_many = || Error::invalid(field("count"), self.count, "as many images as fit into memory");
         let count = usize::try_from(self.count).map_err(|_| too_many())?;
         let bytes = shape.iter().try_fold(count, |bytes, &size| bytes.checked_mul(size));
@@ -129,8 +136,9 @@ impl snt_data_view {
 
 impl snt_data_iter {
     /// All images, checked.
-    fn images(&self, name: &str) -> Result<Images> {
+    fn asked_for(&self, name: &str) -> Result<Images> {
         let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
+        check_dtype(name, self.dtype)?;
         let next = self.next.ok_or_else(|| Error::invalid(format!("{name}.next"), "NULL", "a function"))?;
         let size = shape.iter().try_fold(1usize, |size, &side| size.checked_mul(side)).filter(|&size| size <= MOST_BYTES);
         let wanted = format!("images of at most {MOST_BYTES} bytes");
@@ -152,6 +160,17 @@ impl snt_data_iter {
         }
         let labels = labels(&found, classes, &format!("{name}.next"))?;
         Ok(Images::new(name, pixels, labels, shape, classes)?)
+    }
+}
+
+/// One byte a pixel is all there is.
+fn check_dtype(name: &str, dtype: i32) -> Result<()> {
+    match dtype {
+        SNT_DTYPE_UINT8 => Ok(()),
+        other => {
+            let message = format!("{name}.dtype: found {other}, wanted {SNT_DTYPE_UINT8} (one byte a pixel)");
+            Err(Failure::new(SNT_E_UNSUPPORTED, message))
+        }
     }
 }
 
@@ -268,18 +287,58 @@ pub unsafe extern "C" fn snt_dataset_from_view(
 ) -> snt_status {
     let mut taken: Vec<snt_data_view> = vec![];
     let status = give(out, err, || {
-        let context = borrow(context, "context")?.0.clone();
-        let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
-        let train = sized(train, "train")?;
-        let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
-        same_classes(train.classes, test.map(|test| test.classes))?;
-        let test_images = test.map(|test| test.images("test")).transpose()?;
-        let data = joined(train.images("train")?, test_images, train.classes as usize, options.unwrap_or_default())?;
-        taken = [train].into_iter().chain(test).collect();
-        Ok(snt_dataset { data: Arc::new(data), remarks: vec![], _context: context })
+        let (data, parts) = assembled(context, train, test, options_json)?;
+        taken = parts;
+        Ok(data)
     });
     taken.iter().for_each(snt_data_view::let_go);
     status
+}
+
+/// Images to train on or to test on, as C gives them.
+trait Part: Growing {
+    fn classes(&self) -> i32;
+
+    /// All images, checked.
+    fn images(&self, name: &str) -> Result<Images>;
+}
+
+impl Part for snt_data_view {
+    fn classes(&self) -> i32 {
+        self.classes
+    }
+
+    fn images(&self, name: &str) -> Result<Images> {
+        self.copied(name)
+    }
+}
+
+impl Part for snt_data_iter {
+    fn classes(&self) -> i32 {
+        self.classes
+    }
+
+    fn images(&self, name: &str) -> Result<Images> {
+        self.asked_for(name)
+    }
+}
+
+/// A data set of both parts, or of one that is divided, and the parts that were read.
+fn assembled<P: Part>(
+    context: *const snt_context,
+    train: *const P,
+    test: *const P,
+    options_json: *const c_char,
+) -> Result<(snt_dataset, Vec<P>)> {
+    let context = borrow(context, "context")?.0.clone();
+    let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
+    let train = sized(train, "train")?;
+    let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
+    same_classes(train.classes(), test.map(|test| test.classes()))?;
+    let images = train.images("train")?;
+    let of_test = test.map(|test| test.images("test")).transpose()?;
+    let data = joined(images, of_test, train.classes() as usize, options.unwrap_or_default())?;
+    Ok((snt_dataset { data: Arc::new(data), remarks: vec![], _context: context }, [train].into_iter().chain(test).collect()))
 }
 
 /// Takes images from functions of the caller, one at a time: for images that lie nowhere in one piece.
@@ -297,17 +356,7 @@ pub unsafe extern "C" fn snt_dataset_from_iter(
     out: *mut *mut snt_dataset,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    give(out, err, || {
-        let context = borrow(context, "context")?.0.clone();
-        let options = optional_text(options_json, "options_json")?.map(|text| parse_json("options", text)).transpose()?;
-        let train = sized(train, "train")?;
-        let test = if test.is_null() { None } else { Some(sized(test, "test")?) };
-        same_classes(train.classes, test.map(|test| test.classes))?;
-        let images = train.images("train")?;
-        let test = test.map(|test| test.images("test")).transpose()?;
-        let data = joined(images, test, train.classes as usize, options.unwrap_or_default())?;
-        Ok(snt_dataset { data: Arc::new(data), remarks: vec![], _context: context })
-    })
+    give(out, err, || Ok(assembled(context, train, test, options_json)?.0))
 }
 
 /// Fills `iter` with zeros and its size. Pass sizeof(snt_data_iter).
@@ -344,17 +393,14 @@ pub unsafe extern "C" fn snt_dataset_info_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || {
+    give_json(out, err, || {
         let snt_dataset { data, remarks, .. } = borrow(dataset, "dataset")?;
         let (train, test, validation) = (data.train().len(), data.test().len(), data.validation().map_or(0, Images::len));
         let (image, classes, hash) = (data.train().shape(), data.classes(), data.hash());
-        write_json(
-            out,
-            &json!({
-                "train": train, "test": test, "validation": validation, "image": image, "classes": classes, "hash": hash,
-                "remarks": remarks,
-            }),
-        )
+        Ok(json!({
+            "train": train, "test": test, "validation": validation, "image": image, "classes": classes, "hash": hash,
+            "remarks": remarks,
+        }))
     })
 }
 

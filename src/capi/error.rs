@@ -40,9 +40,10 @@ impl Failure {
         let text =
             panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         let lack = ["out of memory", "can't allocate memory", "not enough memory"].iter().any(|words| text.contains(words));
-        let failure = match lack {
-            true => Self::new(SNT_E_OUT_OF_MEMORY, text),
-            false => Error::Internal(text.into()).into(),
+        let failure = match (lack, text.contains("CUDA error")) {
+            (true, _) => Self::new(SNT_E_OUT_OF_MEMORY, text),
+            (false, true) => Self::new(SNT_E_DEVICE, text),
+            (false, false) => Error::Internal(text.into()).into(),
         };
         Self { panicked: true, ..failure }
     }

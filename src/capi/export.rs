@@ -5,20 +5,30 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::boundary::{borrow, boundary, optional_text, text, writable};
+use super::boundary::{borrow, boundary, optional_text, text, write};
 use super::dataset::snt_dataset;
 use super::error::{Result, snt_error};
 use super::model::{Claim, snt_model};
 use super::status::snt_status;
-use super::version::{snt_buffer, write_bytes, write_json};
+use super::version::{give_json_as, snt_buffer, write_bytes, write_json};
 use crate::Error;
 use crate::files;
 use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
-use crate::run::export::{Verification, accuracy, export, proved, verify};
+use crate::run::export::{Verification, accuracy, proved, verify};
 use crate::run::images::DeviceImages;
-use crate::run::recipe::{ExportConfig, LatencyConfig, Recipe};
+use crate::run::recipe::{ExportConfig, Recipe};
 use crate::run::runtime::latency;
+
+/// Nothing to free in `report` until something is, if it is wanted.
+fn empty(report: *mut snt_buffer) {
+    let _ = write(report, snt_buffer::EMPTY, "report");
+}
+
+/// Writes what is known to `report`, if it is wanted.
+fn tell(report: *mut snt_buffer, known: &Value) -> Result<()> {
+    if report.is_null() { Ok(()) } else { write_json(report, known) }
+}
 
 /// What the calls here start from.
 struct Exported {
@@ -52,15 +62,20 @@ impl Exported {
         Ok(Self { _claim: claim, saved, test, config: recipe.export })
     }
 
-    /// Writes the report to `report`, if it is wanted.
-    fn report(&self, file: &[u8], verification: Verification, report: *mut snt_buffer) -> Result<()> {
+    /// The file, proved.
+    fn proved(&self) -> Result<(Vec<u8>, Verification)> {
+        Ok(proved(&self.saved.model, &self.saved.manifest.recipe_hash, &self.test, &self.config)?)
+    }
+
+    /// What is known of a file, if anybody wants to know: `report` may be NULL.
+    fn known(&self, file: &[u8], verification: Verification, report: *const snt_buffer) -> Result<Value> {
         if report.is_null() {
-            return Ok(());
+            return Ok(Value::Null);
         }
         let mut json: Value = json!(verification);
         json["accuracy"] = accuracy(file, &self.test)?.into();
         json["test_images"] = self.test.len().into();
-        write_json(report, &json)
+        Ok(json)
     }
 }
 
@@ -82,9 +97,12 @@ pub unsafe extern "C" fn snt_export_onnx(
 ) -> snt_status {
     boundary(err, || {
         let path = Path::new(text(path, "path")?);
+        empty(report);
         let job = Exported::new(model, dataset, config_json)?;
-        let verification = export(path, &job.saved.model, &job.saved.manifest.recipe_hash, &job.test, &job.config)?;
-        job.report(&files::read(path)?, verification, report)
+        let (bytes, verification) = job.proved()?;
+        let known = job.known(&bytes, verification, report)?;
+        files::write_whole(path, &bytes)?; // last, so that a file that exists is a call that succeeded
+        tell(report, &known)
     })
 }
 
@@ -102,11 +120,13 @@ pub unsafe extern "C" fn snt_export_onnx_memory(
     err: *mut *mut snt_error,
 ) -> snt_status {
     boundary(err, || {
-        writable(out, "out")?;
+        write(out, snt_buffer::EMPTY, "out")?;
+        empty(report);
         let job = Exported::new(model, dataset, config_json)?;
-        let (bytes, verification) = proved(&job.saved.model, &job.saved.manifest.recipe_hash, &job.test, &job.config)?;
-        job.report(&bytes, verification, report)?;
-        write_bytes(out, bytes)
+        let (bytes, verification) = job.proved()?;
+        let known = job.known(&bytes, verification, report)?;
+        write_bytes(out, bytes)?;
+        tell(report, &known)
     })
 }
 
@@ -124,19 +144,20 @@ pub unsafe extern "C" fn snt_verify(
     err: *mut *mut snt_error,
 ) -> snt_status {
     boundary(err, || {
+        empty(report);
         let file = files::read(Path::new(text(onnx_path, "onnx_path")?))?;
         let job = Exported::new(model, dataset, config_json)?;
         let images = job.test.first(job.config.images_of(job.test.len()));
         let verification = verify(&file, &job.saved.model, &images, job.config.tolerance)?;
-        job.report(&file, verification, report)
+        tell(report, &job.known(&file, verification, report)?)
     })
 }
 
 /// Times an ONNX file of `model` on one image, in ONNX Runtime on this machine's CPU.
 ///
 /// `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
-/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the
-/// table says, at most. @since 0.1
+/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks
+/// for the seconds that the table says, twice at most, or for six runs. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_latency(
@@ -146,15 +167,9 @@ pub unsafe extern "C" fn snt_latency(
     report: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || {
+    give_json_as("report", report, err, || {
         let file = files::read(Path::new(text(onnx_path, "onnx_path")?))?;
-        let saved = borrow(model, "model")?.0.claim()?.saved();
-        let mut recipe = saved.manifest.recipe;
-        if let Some(text) = optional_text(config_json, "config_json")? {
-            recipe.latency = parse_json::<LatencyConfig>("latency", text)?;
-            recipe.check()?;
-        }
-        writable(report, "report")?;
-        write_json(report, &json!(latency(&file, saved.model.task.image, &recipe.latency)?))
+        let (image, config) = borrow(model, "model")?.0.latency(optional_text(config_json, "config_json")?)?;
+        Ok(json!(latency(&file, image, &config)?))
     })
 }

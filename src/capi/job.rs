@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::boundary::{User, borrow, boundary, caught, drop_handle, give, optional_text, peek, text, values};
 use super::context::{SNT_LOG_ERROR, SNT_LOG_INFO, snt_context};
 use super::dataset::snt_dataset;
@@ -16,6 +18,7 @@ use super::error::{Failure, Result, c_text, snt_error};
 use super::model::{Claim, Shared, resumed, snt_model};
 use super::result::{Entry, Found, snt_result};
 use super::status::*;
+use super::version::{give_json, snt_buffer};
 use crate::Error;
 use crate::arch::Metric;
 use crate::graph::{Process, give_back};
@@ -40,7 +43,7 @@ pub const SNT_WAIT_FOREVER: u32 = u32::MAX;
 pub struct snt_event {
     /// sizeof the struct as the library knows it; members beyond it aren't there.
     pub struct_size: usize,
-    /// "train", "search", "retrain" or "evaluate".
+    /// "train", "search", "retrain" or "evaluate"; of the snt_folder_ functions also "split" and "export".
     pub phase: *const c_char,
     /// Steps done.
     pub step: u64,
@@ -62,6 +65,26 @@ pub struct snt_event {
 /// snt_job_cancel and everything that doesn't need this job or its model; those give SNT_E_INVALID_STATE or SNT_E_BUSY. It
 /// must not unwind.
 pub type snt_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const snt_event) -> i32>;
+
+/// Calls `function` with what happened; whether it asks to stop. `before` steps were done before the clock began.
+pub(super) fn tell(function: snt_event_fn, user: User, event: &Event, before: u64) -> bool {
+    let Some(function) = function else { return false };
+    let pace = event.seconds / event.step.saturating_sub(before).max(1) as f64;
+    let (phase, json) = (c_text(&event.phase), c_text(&serde_json::to_string(event).expect("an event is plain data")));
+    let event = snt_event {
+        struct_size: size_of::<snt_event>(),
+        phase: phase.as_ptr(),
+        step: event.step,
+        total: event.total,
+        seconds: event.seconds,
+        eta_seconds: pace * event.total.saturating_sub(event.step) as f64,
+        loss: event.loss.unwrap_or(f64::NAN),
+        accuracy: event.accuracy.unwrap_or(f64::NAN),
+        json: json.as_ptr(),
+    };
+    // SAFETY: the caller's function, called as its type says.
+    unsafe { function(user.0, &event) != 0 }
+}
 
 /// What is done.
 enum Work {
@@ -106,6 +129,11 @@ struct Task {
 }
 
 impl Task {
+    /// Whether nobody knows what the model is now.
+    fn is_torn(&self) -> bool {
+        matches!(&self.work, Work::Train(trainer) if trainer.is_torn())
+    }
+
     /// Lets the model know how far it has come.
     fn put_back(&self) {
         if let Work::Train(trainer) = &self.work {
@@ -134,6 +162,8 @@ struct State {
     thread: Option<JoinHandle<()>>,
     /// The thread that does steps now.
     runner: Option<ThreadId>,
+    /// What happened in the last step.
+    last: Option<Event>,
     /// A checkpoint that was asked for, and what became of the last.
     order: Option<PathBuf>,
     answer: Option<Result<()>>,
@@ -159,7 +189,7 @@ impl Engine {
     fn job(kind: &'static str, claim: Claim, recipe: &Recipe, work: Work, event: snt_event_fn, user: *mut c_void) -> snt_job {
         let (model, saves) = (claim.shared().clone(), matches!(work, Work::Train(_)));
         let stage = Stage::Ready(Task { work, claim, before: None });
-        let state = State { stage, started: false, thread: None, runner: None, order: None, answer: None };
+        let state = State { stage, started: false, thread: None, runner: None, last: None, order: None, answer: None };
         model.context.log(SNT_LOG_INFO, "job", &format!("{kind} is ready"));
         let (cancel, process, user) = (Cancel::default(), recipe.process(), User(user));
         let (state, changed) = (Mutex::new(state), Condvar::new());
@@ -226,49 +256,36 @@ impl Engine {
             self.cancel.check()?;
             self.deliver(task);
             let Some(event) = task.work.job().advance()? else { return Ok(true) };
+            self.state().last = Some(event.clone());
             self.show(task, &event);
         }
         Ok(false)
     }
 
     fn show(&self, task: &mut Task, event: &Event) {
-        let Some(function) = self.event else { return };
         let before = *task.before.get_or_insert(event.step.saturating_sub(1));
-        let pace = event.seconds / event.step.saturating_sub(before).max(1) as f64;
-        let (phase, json) = (c_text(&event.phase), c_text(&serde_json::to_string(event).expect("an event is plain data")));
-        let event = snt_event {
-            struct_size: size_of::<snt_event>(),
-            phase: phase.as_ptr(),
-            step: event.step,
-            total: event.total,
-            seconds: event.seconds,
-            eta_seconds: pace * event.total.saturating_sub(event.step) as f64,
-            loss: event.loss.unwrap_or(f64::NAN),
-            accuracy: event.accuracy.unwrap_or(f64::NAN),
-            json: json.as_ptr(),
-        };
-        // SAFETY: the caller's function, called as its type says.
-        if unsafe { function(self.user.0, &event) } != 0 {
+        if tell(self.event, self.user, event, before) {
             self.cancel.cancel();
         }
+        self.process.apply(); // the caller's function may have begun a job with other settings
     }
 
     /// Writes the checkpoint that another thread waits for.
     fn deliver(&self, task: &mut Task) {
-        let order = self.state().order.take();
+        // The order stays till it is answered, so that nobody places another meanwhile.
+        let order = self.state().order.clone();
         if let Some(path) = order {
-            let answer = task.work.job().save(&path).map_err(Failure::from);
-            self.state().answer = Some(answer);
+            let answer = caught(|| Ok(task.work.job().save(&path)?));
+            let mut state = self.state();
+            (state.order, state.answer) = (None, Some(answer));
             self.changed.notify_all();
         }
     }
 
     fn end(&self, mut task: Task, outcome: Result<()>) {
         let end = match outcome {
-            Err(failure) if failure.panicked => {
-                if self.saves {
-                    task.claim.poison(); // a step may have stopped half way
-                }
+            Err(failure) if failure.panicked && task.is_torn() => {
+                task.claim.poison();
                 End { outcome: Err(failure), found: None }
             }
             outcome => {
@@ -306,6 +323,7 @@ impl Engine {
 
     fn start(self: &Arc<Self>) -> Result<()> {
         let Some(task) = self.take()? else { return Ok(()) }; // ended already: wait tells how
+        task.put_back(); // it is lost if there is no thread
         let mut state = self.state();
         let engine = self.clone();
         let work = move || {
@@ -368,19 +386,38 @@ impl Engine {
                 return Err(Error::Busy("job: another call is at work on it".into()).into());
             }
             Stage::Running => state.order = Some(path.to_owned()),
-            Stage::Ended(_) => {}
+            Stage::Ended(_) => {
+                drop(state);
+                return self.checkpoint_of_model(path);
+            }
         }
         loop {
             if let Some(answer) = state.answer.take() {
                 return answer;
             }
             if let Stage::Ended(_) = state.stage {
-                state.order = None;
+                state.order = None; // it ended before the next border
                 drop(state);
-                return Ok(self.model.claim()?.saved().write(path)?);
+                return self.checkpoint_of_model(path);
             }
             state = self.wait_for_change(state, None);
         }
+    }
+
+    fn checkpoint_of_model(&self, path: &Path) -> Result<()> {
+        Ok(self.model.claim()?.saved().write(path)?)
+    }
+
+    fn info(&self) -> Value {
+        let state = self.state();
+        let stage = match &state.stage {
+            Stage::Ready(_) if !state.started => "ready",
+            Stage::Ready(_) | Stage::Running => "running",
+            Stage::Ended(End { outcome: Ok(()), .. }) => "finished",
+            Stage::Ended(End { outcome: Err(failure), .. }) if failure.status == SNT_CANCELLED => "cancelled",
+            Stage::Ended(_) => "failed",
+        };
+        json!({ "kind": self.kind, "state": stage, "last": state.last })
     }
 
     /// Cancels and waits, unless the job's own event function asks.
@@ -477,16 +514,18 @@ pub unsafe extern "C" fn snt_train_resume(
     })
 }
 
-/// Makes the subnet `arch` of a supernet stand alone and trains it by the recipe's [retrain] table. snt_job_model gives the
-/// new model; the supernet is needed during this call only.
+/// Makes the subnet `arch` of a supernet stand alone and trains it. snt_job_model gives the new model; the supernet is needed
+/// during this call only.
 ///
-/// The rest is as in snt_train_start. @since 0.1
+/// `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"} cuts
+/// the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_retrain_start(
     model: *const snt_model,
     dataset: *const snt_dataset,
     arch: *const c_char,
+    retrain_json: *const c_char,
     event: snt_event_fn,
     user: *mut c_void,
     out: *mut *mut snt_job,
@@ -494,11 +533,15 @@ pub unsafe extern "C" fn snt_retrain_start(
 ) -> snt_status {
     give(out, err, || {
         let supernet = &borrow(model, "model")?.0;
-        let begin = Begin::new(supernet, dataset)?;
+        let mut begin = Begin::new(supernet, dataset)?;
         if begin.saved.model.arch.is_some() {
             return Err(
                 Error::State("model: it stands alone; a supernet is wanted, or snt_train_start to train it on".into()).into()
             );
+        }
+        if let Some(table) = optional_text(retrain_json, "retrain_json")? {
+            begin.recipe.retrain = parse_json("retrain", table)?;
+            begin.recipe.check()?;
         }
         let forest = begin.claim.forest()?;
         let arch = forest.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);
@@ -545,9 +588,10 @@ pub unsafe extern "C" fn snt_search_start(
 }
 
 /// Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
-/// with `archs` NULL and `count` 0.
+/// with `archs` NULL and `count` 0. Equal networks are judged once.
 ///
-/// The strings are read during the call. The rest is as in snt_train_start. @since 0.1
+/// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count. The
+/// result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The rest is as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_evaluate_start(
@@ -555,13 +599,18 @@ pub unsafe extern "C" fn snt_evaluate_start(
     dataset: *const snt_dataset,
     archs: *const *const c_char,
     count: usize,
+    search_json: *const c_char,
     event: snt_event_fn,
     user: *mut c_void,
     out: *mut *mut snt_job,
     err: *mut *mut snt_error,
 ) -> snt_status {
     give(out, err, || {
-        let Begin { claim, saved, recipe, data } = Begin::new(&borrow(model, "model")?.0, dataset)?;
+        let Begin { claim, saved, mut recipe, data } = Begin::new(&borrow(model, "model")?.0, dataset)?;
+        if let Some(table) = optional_text(search_json, "search_json")? {
+            recipe.search = parse_json("search", table)?;
+            recipe.check()?;
+        }
         let texts = values(archs, count, "archs")?.iter().map(|&arch| text(arch, "archs")).collect::<Result<Vec<_>>>()?;
         let mut archs = texts.iter().map(|text| saved.model.parse(text)).collect::<crate::Result<Vec<_>>>()?;
         match (&saved.model.arch, archs.is_empty()) {
@@ -573,13 +622,14 @@ pub unsafe extern "C" fn snt_evaluate_start(
             (None, true) => return Err(Error::invalid("count", 0, "at least 1: a supernet has many architectures").into()),
             (None, false) => {}
         }
+        let forest = claim.forest()?;
         let entry = |arch| -> Result<Entry> {
-            let cost = saved.model.cost(arch)?;
+            let cost = saved.model.cost(&forest.canonical(arch))?;
             let figures = vec![(Metric::Params, cost.params as f64), (Metric::Macs, cost.macs as f64)];
             Ok(Entry { arch: saved.model.space.text(arch), figures })
         };
         let entries = archs.iter().map(entry).collect::<Result<Vec<_>>>()?;
-        let evaluate = Evaluate::new(&recipe, claim.forest()?, archs, &data, None)?;
+        let evaluate = Evaluate::new(&recipe, forest, archs, &data, None)?;
         Ok(Engine::job("evaluate", claim, &recipe, Work::Evaluate(Box::new(evaluate), entries), event, user))
     })
 }
@@ -631,10 +681,10 @@ pub unsafe extern "C" fn snt_job_cancel(job: *const snt_job) {
 }
 
 /// Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
-/// has a thread, or of where it stopped if it has ended.
+/// has a thread, or of its model as it is if the job has ended.
 ///
 /// `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the
-/// job's event function. Any thread. Blocks until the file is on the disk. @since 0.1
+/// job's event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
@@ -642,6 +692,16 @@ pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_
         let engine = borrow(job, "job")?.0.clone();
         engine.checkpoint(Path::new(text(path, "path")?))
     })
+}
+
+/// How a job stands: {"kind": "train", "retrain", "search" or "evaluate", "state": "ready", "running", "finished", "cancelled" or
+/// "failed", "last": the "json" of its last event, or null}.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_job_info_json(job: *const snt_job, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+    give_json(out, err, || Ok(borrow(job, "job")?.0.info()))
 }
 
 /// The model that a job works on: the one it was given, or the new one of snt_train_resume and snt_retrain_start. It is

@@ -12,6 +12,7 @@ mod context;
 mod dataset;
 mod error;
 mod export;
+mod folder;
 mod job;
 mod model;
 mod program;

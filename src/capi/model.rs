@@ -11,15 +11,16 @@ use super::context::{Context, snt_context};
 use super::dataset::snt_dataset;
 use super::error::{Failure, Result, snt_error};
 use super::status::{SNT_E_POISONED, snt_status};
-use super::version::{snt_buffer, write_json};
+use super::version::{give_json, snt_buffer};
 use crate::Error;
 use crate::data::Dataset;
 use crate::graph::device;
+use crate::reading::parse_json;
 use crate::run::checkpoint::{self, Saved};
 use crate::run::forest::{self, Forest};
 use crate::run::images::RunData;
 use crate::run::model::Model;
-use crate::run::recipe::Recipe;
+use crate::run::recipe::{LatencyConfig, Recipe};
 use crate::run::search;
 use crate::run::trainer::Trainer;
 
@@ -46,7 +47,7 @@ impl Shared {
         Self::forest(context, saved, vec![])
     }
 
-    fn forest(context: Arc<Context>, saved: Saved, others: Vec<Model>) -> Arc<Self> {
+    pub fn forest(context: Arc<Context>, saved: Saved, others: Vec<Model>) -> Arc<Self> {
         Arc::new(Self { context, state: Mutex::new(State { saved, others, busy: false, poisoned: false }) })
     }
 
@@ -67,6 +68,19 @@ impl Shared {
         Ok(Claim(self.clone()))
     }
 
+    /// Sizes of an image, and how files are timed: as `table` says, or else the recipe.
+    pub fn latency(&self, table: Option<&str>) -> Result<([i64; 3], LatencyConfig)> {
+        let (image, mut recipe) = {
+            let Saved { manifest, model, .. } = &self.state().saved;
+            (model.task.image, manifest.recipe.clone())
+        };
+        if let Some(table) = table {
+            recipe.latency = parse_json("latency", table)?;
+            recipe.check()?;
+        }
+        Ok((image, recipe.latency))
+    }
+
     fn info(&self) -> Value {
         let state = self.state();
         let Saved { manifest, model, .. } = &state.saved;
@@ -77,6 +91,7 @@ impl Shared {
             "total": manifest.progress.total,
             "finished": manifest.progress.finished(),
             "busy": state.busy,
+            "poisoned": state.poisoned,
             "supernets": if model.arch.is_some() { 0 } else { 1 + state.others.len() },
             "weights": model.network.flat().size()[0],
             "params": cost.map(|cost| cost.params),
@@ -141,7 +156,7 @@ impl Drop for Claim {
 }
 
 /// Reads a recipe, JSON or TOML.
-fn recipe(text: &str) -> crate::Result<Recipe> {
+pub(super) fn recipe(text: &str) -> crate::Result<Recipe> {
     if text.trim_start().starts_with('{') { Recipe::from_json(text) } else { Recipe::from_toml(text) }
 }
 
@@ -151,7 +166,7 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let images = RunData::new(&recipe, data)?;
     search::check(&recipe, &images.task)?; // better now than after the training
     if !recipe.split.is_empty() {
-        let wanted = "none: the program trains several supernets, and snt_model_load reads their forest.json";
+        let wanted = "none: snt_folder_train trains several supernets";
         return Err(Error::invalid("split", format!("{} splits", recipe.split.len()), wanted).into());
     }
     images.memory.check(&recipe)?;
@@ -160,7 +175,7 @@ fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
 }
 
 /// Reads a checkpoint, or all that a forest.json names, onto its own device, or onto that of `context`.
-fn loaded(context: Option<&Context>, path: &Path) -> Result<(Saved, Vec<Model>)> {
+pub(super) fn loaded(context: Option<&Context>, path: &Path) -> Result<(Saved, Vec<Model>)> {
     let files = forest::checkpoints(path)?;
     let (first, manifest) = &files[0];
     let device = context.and_then(Context::device).map_or_else(|| device(&manifest.recipe.device), Ok)?;
@@ -179,9 +194,25 @@ pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> 
     Ok(Shared::forest(context.0.clone(), saved, others))
 }
 
+/// Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so that the
+/// text is all that snt_model_create and the snt_folder_ functions need.
+///
+/// `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
+/// read. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_recipe_json(path: *const c_char, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
+    give_json(out, err, || {
+        let recipe = Recipe::read(Path::new(text(path, "path")?))?;
+        Ok(serde_json::to_value(recipe).expect("a recipe is plain data"))
+    })
+}
+
 /// Makes a supernet with fresh weights.
 ///
-/// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; the data come from `dataset`. `out` receives
+/// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the current
+/// folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job for them:
+/// "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has them. `out` receives
 /// a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
 /// @since 0.1
 #[unsafe(no_mangle)]
@@ -237,7 +268,7 @@ pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_
     })
 }
 
-/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "supernets", "weights", "params",
+/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights", "params",
 /// "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
 /// While a job trains it, as it was before.
 ///
@@ -249,7 +280,7 @@ pub unsafe extern "C" fn snt_model_info_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || write_json(out, &borrow(model, "model")?.0.info()))
+    give_json(out, err, || Ok(borrow(model, "model")?.0.info()))
 }
 
 /// Frees a model; NULL is fine. A job on it goes on.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::boundary::{borrow, boundary, copy_text, drop_handle, peek, text, write};
 use super::error::{Result, snt_error};
 use super::status::snt_status;
-use super::version::{snt_buffer, write_json};
+use super::version::{give_json, snt_buffer};
 use crate::Error;
 use crate::arch::Metric;
 use crate::run::search::Evaluation;
@@ -91,7 +91,8 @@ pub unsafe extern "C" fn snt_result_metric(
     })
 }
 
-/// Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}.
+/// Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks" where
+/// its sampler has learnt which architectures it would pick.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn snt_result_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || write_json(out, &borrow(result, "result")?.0.json))
+    give_json(out, err, || Ok(borrow(result, "result")?.0.json.clone()))
 }
 
 /// Frees a result; NULL is fine.

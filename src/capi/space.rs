@@ -1,6 +1,7 @@
 //! What may be chosen, apart from any weights.
 
 use std::ffi::c_char;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -10,11 +11,14 @@ use super::context::{Context, snt_context};
 use super::dataset::snt_dataset;
 use super::error::{Result, snt_error};
 use super::status::snt_status;
-use super::version::{snt_buffer, write_json};
+use super::version::{give_json, give_json_as, snt_buffer};
 use crate::arch::{Region, count};
-use crate::graph::Graph;
+use crate::graph::{Graph, onnx};
 use crate::reading::parse_json;
+use crate::run::described::space_file;
+use crate::run::export::latency_as_shipped as as_shipped;
 use crate::run::model::graph_hash;
+use crate::run::recipe::LatencyConfig;
 use crate::sampler::{Ask, Sampler, Uniform};
 use crate::space::{Custom, Norm, SpaceConfig, Task};
 
@@ -24,6 +28,7 @@ pub struct snt_space {
     /// With norms as a network that stands alone has them: what is counted.
     pub(super) graph: Graph,
     pub(super) context: Arc<Context>,
+    task: Task,
 }
 
 /// Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or
@@ -54,8 +59,9 @@ pub unsafe extern "C" fn snt_space_builtin(
 
 /// The space of `config` on the images of `dataset`.
 fn built(context: Arc<Context>, config: SpaceConfig, dataset: *const snt_dataset) -> Result<snt_space> {
-    let graph = config.graph(&Task::of(&borrow(dataset, "dataset")?.data)?, Norm::Own)?;
-    Ok(snt_space { config, graph, context })
+    let task = Task::of(&borrow(dataset, "dataset")?.data)?;
+    let graph = config.graph(&task, Norm::Own)?;
+    Ok(snt_space { config, graph, context, task })
 }
 
 /// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
@@ -83,6 +89,25 @@ pub unsafe extern "C" fn snt_space_from_text(
     })
 }
 
+/// As snt_space_from_text, from a space file in TOML. A mistake is told with the path and the line.
+///
+/// `path` is UTF-8. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_load(
+    context: *const snt_context,
+    path: *const c_char,
+    dataset: *const snt_dataset,
+    out: *mut *mut snt_space,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let space = space_file(Path::new(text(path, "path")?))?;
+        built(context, SpaceConfig::Custom(space), dataset)
+    })
+}
+
 /// The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
 /// text, to the last digit or as in "1.26e40".
 ///
@@ -94,16 +119,15 @@ pub unsafe extern "C" fn snt_space_info_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || {
+    give_json(out, err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        let info = json!({
+        Ok(json!({
             "space": config,
             "genes": graph.genes(),
             "image": graph.input_shape(),
             "graph_hash": graph_hash(graph),
             "architectures": count(graph.genes()),
-        });
-        write_json(out, &info)
+        }))
     })
 }
 
@@ -150,7 +174,9 @@ pub unsafe extern "C" fn snt_space_canonical(
     })
 }
 
-/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image.
+/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that is
+/// written, also one that nothing reaches: what a search reports and what is trained and exported is what
+/// snt_space_canonical gives.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -161,9 +187,34 @@ pub unsafe extern "C" fn snt_space_cost_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || {
+    give_json(out, err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
-        write_json(out, &json!(graph.cost(&config.parse(text(arch, "arch")?)?)))
+        Ok(json!(graph.cost(&config.parse(text(arch, "arch")?)?)))
+    })
+}
+
+/// Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image, in ONNX
+/// Runtime on this machine's CPU.
+///
+/// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds), "half_width",
+/// "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table says (2), twice at
+/// most, or for six runs. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_latency(
+    space: *const snt_space,
+    arch: *const c_char,
+    config_json: *const c_char,
+    report: *mut snt_buffer,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give_json_as("report", report, err, || {
+        let snt_space { config, graph, task, .. } = borrow(space, "space")?;
+        let arch = config.canonical(graph, &Region::whole(graph.genes()), &config.parse(text(arch, "arch")?)?);
+        let table = optional_text(config_json, "config_json")?.unwrap_or("{}");
+        let how: LatencyConfig = parse_json("latency", table)?;
+        how.check()?;
+        Ok(json!(as_shipped(config, task, &arch, onnx::OPSET_MIN, &how)?))
     })
 }
 

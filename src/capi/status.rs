@@ -21,7 +21,8 @@ pub const SNT_E_INVALID_STATE: snt_status = 101;
 pub const SNT_E_NOT_FOUND: snt_status = 102;
 /// Legal, but not built here.
 pub const SNT_E_UNSUPPORTED: snt_status = 103;
-/// Memory ran out, of the host or of the device.
+/// Memory ran out, of the host or of the device. A training that failed for it is left as it was before the step, unless
+/// SNT_E_POISONED says otherwise.
 pub const SNT_E_OUT_OF_MEMORY: snt_status = 104;
 /// The device asked for isn't there; nothing falls back to another.
 pub const SNT_E_DEVICE_UNAVAILABLE: snt_status = 105;
@@ -39,9 +40,9 @@ pub const SNT_E_CONSTRAINT: snt_status = 110;
 pub const SNT_E_NUMERIC: snt_status = 111;
 /// An ONNX file doesn't compute what the network computes.
 pub const SNT_E_VERIFY_FAILED: snt_status = 112;
-/// Time ran out.
+/// Time ran out. Reserved: nothing gives it yet.
 pub const SNT_E_TIMEOUT: snt_status = 113;
-/// A job has the object: wait for its end.
+/// A job or another call has the object: wait for its end.
 pub const SNT_E_BUSY: snt_status = 114;
 /// An internal error left the object unusable: free it.
 pub const SNT_E_POISONED: snt_status = 115;

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::{Result, snt_error};
 use super::space::snt_space;
 use super::status::{SNT_END, SNT_NOT_READY, SNT_OK, snt_status};
-use super::version::{snt_buffer, write_json};
+use super::version::{give_json, snt_buffer};
 use crate::reading::parse_json;
 use crate::run::dialogue::{Dialogue, Next, Topic};
 use crate::search::Query;
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn snt_strategy_create(
     err: *mut *mut snt_error,
 ) -> snt_status {
     give(out, err, || {
-        let snt_space { config, graph, context } = borrow(space, "space")?;
+        let snt_space { config, graph, context, .. } = borrow(space, "space")?;
         let topic: Topic = parse_json("search", optional_text(topic_json, "topic_json")?.unwrap_or("{}"))?;
         let dialogue = Dialogue::new(config.clone(), graph.clone(), &topic, seed)?;
         Ok(snt_strategy { dialogue: Mutex::new(dialogue), _context: context.clone() })
@@ -113,10 +113,7 @@ pub unsafe extern "C" fn snt_strategy_result_json(
     out: *mut snt_buffer,
     err: *mut *mut snt_error,
 ) -> snt_status {
-    boundary(err, || {
-        let dialogue = dialogue(strategy)?;
-        write_json(out, &dialogue.result())
-    })
+    give_json(out, err, || Ok(dialogue(strategy)?.result()))
 }
 
 /// Frees a strategy; NULL is fine.

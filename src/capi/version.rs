@@ -10,7 +10,7 @@ use super::error::{Result, snt_error};
 use super::status::snt_status;
 use crate::graph::{device, onnx};
 use crate::run::{runtime, versions};
-use crate::space;
+use crate::{data, loss, partition, sampler, schedule, search, space};
 
 /// Memory of the library's, freed with snt_buffer_free and never with free(). A NUL that `len` doesn't count follows the
 /// bytes, so JSON is a C string.
@@ -25,6 +25,9 @@ pub struct snt_buffer {
 }
 
 impl snt_buffer {
+    /// Nothing to free.
+    pub(super) const EMPTY: Self = Self { data: ptr::null(), len: 0, reserved: ptr::null_mut() };
+
     /// Hands `bytes` to C.
     pub(super) fn of(mut bytes: Vec<u8>) -> Self {
         let len = bytes.len();
@@ -32,6 +35,24 @@ impl snt_buffer {
         let data = Box::into_raw(bytes.into_boxed_slice());
         Self { data: data.cast(), len, reserved: ptr::null_mut() }
     }
+}
+
+/// Runs the body of a function whose output is JSON: an empty buffer on failure, so that freeing it is harmless.
+pub(super) fn give_json(out: *mut snt_buffer, err: *mut *mut snt_error, body: impl FnOnce() -> Result<Value>) -> snt_status {
+    give_json_as("out", out, err, body)
+}
+
+/// The same for an output of another name.
+pub(super) fn give_json_as(
+    name: &str,
+    out: *mut snt_buffer,
+    err: *mut *mut snt_error,
+    body: impl FnOnce() -> Result<Value>,
+) -> snt_status {
+    boundary(err, || {
+        write(out, snt_buffer::EMPTY, name)?;
+        write_json(out, &body()?)
+    })
 }
 
 /// Writes `json` to `out`.
@@ -64,35 +85,38 @@ pub extern "C" fn snt_version() -> u32 {
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_build_info_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
-    boundary(err, || {
+    give_json(out, err, || {
         let mut info = versions::versions();
         info["machine"] = versions::machine();
-        write_json(out, &info)
+        Ok(info)
     })
 }
 
-/// What can be asked for here: {"devices", "spaces", "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its
-/// cancel flag before every step.
+/// What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds that
+/// a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
 /// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_capabilities_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
-    boundary(err, || {
+    give_json(out, err, || {
         let cuda = (0..).map(|index| format!("cuda:{index}")).take_while(|name| device(name).is_ok());
         let devices: Vec<String> = [String::from("cpu")].into_iter().chain(cuda).collect();
-        write_json(
-            out,
-            &json!({
-                "devices": devices,
-                "spaces": space::KINDS,
-                "precisions": ["fp32", "bf16"],
-                "opsets": [onnx::OPSET_MIN, onnx::OPSET_MAX],
-                "onnxruntime": runtime::check().is_ok(),
-                "cancel": "before every step",
-            }),
-        )
+        Ok(json!({
+            "devices": devices,
+            "spaces": space::KINDS,
+            "data": data::KINDS,
+            "samplers": sampler::KINDS,
+            "losses": loss::KINDS,
+            "schedules": schedule::KINDS,
+            "splits": partition::KINDS,
+            "strategies": search::KINDS,
+            "precisions": ["fp32", "bf16"],
+            "opsets": [onnx::OPSET_MIN, onnx::OPSET_MAX],
+            "onnxruntime": runtime::check().is_ok(),
+            "cancel": "before every step",
+        }))
     })
 }
 

@@ -266,7 +266,7 @@ fn print_subnets(result: &Value) {
 
 fn train(args: RunArgs) -> Result<()> {
     let forest = project(&args)?.train(&mut Progress::default())?;
-    let name = if forest.leaves().len() > 1 { forest::FILE } else { "supernet.safetensors" };
+    let name = if forest.leaves().len() > 1 { forest::FILE } else { forest::ROOT_FILE };
     println!("{}", args.out.join(name).display());
     Ok(())
 }

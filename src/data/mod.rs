@@ -47,6 +47,9 @@ macro_rules! formats {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
         $(mod $file; pub use $file::$kind;)+
 
+        /// Their names.
+        pub const KINDS: &[&str] = &[$($name),+];
+
         /// Where images come from: the `[data]` table of a recipe, told apart by its key `kind`.
         ///
         /// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to

@@ -21,7 +21,9 @@ pub use network::{Network, Slot};
 pub use ops::{Init, Op, WeightSpec};
 pub use plan::{Call, Plan, PlanStep, Term, Value};
 pub use replay::Replay;
-pub use run::{Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads, threads};
+pub use run::{
+    Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads, threads, with_gradients,
+};
 pub use side_by_side::{Pieces, side_by_side};
 
 use crate::arch::{Arch, Cost, Gene, Region};

@@ -143,6 +143,12 @@ impl Process {
     }
 }
 
+/// Runs `work` with gradients on, whatever the thread's mode was and however `work` ends: what panics without gradients would leave
+/// the thread like that.
+pub fn with_gradients<T>(work: impl FnOnce() -> T) -> T {
+    tch::with_grad(work)
+}
+
 /// How many threads one operation may use; 0 for all cores. Process-wide, as libtorch has it.
 pub fn set_threads(threads: usize) {
     let cores = std::thread::available_parallelism().map_or(1, |count| count.get());

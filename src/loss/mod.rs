@@ -166,6 +166,9 @@ macro_rules! losses {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
         $(mod $file; pub use $file::$kind;)+
 
+        /// Their names.
+        pub const KINDS: &[&str] = &[$($name),+];
+
         /// One entry of the `loss` list of a recipe.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]

@@ -64,6 +64,9 @@ macro_rules! partitions {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
         $(mod $file; pub use $file::$kind;)+
 
+        /// Their names.
+        pub const KINDS: &[&str] = &[$($name),+];
+
         /// The `by` of a `[[split]]` in a recipe.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]

@@ -2,6 +2,8 @@
 //!
 //! The caller may ask for several before it tells of the first, and tell in any order: what is asked for next depends on
 //! the order of the questions alone, so the same answers give the same search.
+//!
+//! Architectures are handed out without dead operations, as they would be trained and exported, and are counted like that.
 
 use std::collections::HashMap;
 
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::recipe::{Limits, SearchConfig};
 use super::search::meeting;
-use crate::arch::Arch;
+use crate::arch::{Arch, Region};
 use crate::graph::{Graph, Plan};
 use crate::search::{Query, StrategyConfig, Study, Trial, fronts};
 use crate::space::SpaceConfig;
@@ -49,7 +51,10 @@ pub enum Next {
 
 /// A question and what became of it.
 struct Asked {
+    /// As the strategy has it, dead operations included: what children inherit.
     query: Query,
+    /// As the caller has it.
+    shown: Query,
     handed_out: bool,
     figures: Option<Vec<f64>>,
 }
@@ -61,6 +66,8 @@ pub struct Dialogue {
     graph: Graph,
     limits: Limits,
     study: Study,
+    /// What was told in rounds that are over.
+    told: Vec<Trial>,
     /// The questions of this round, in order.
     round: Vec<Asked>,
     /// Names of everything that was drawn, since draws repeat.
@@ -76,7 +83,7 @@ impl Dialogue {
         topic.check()?;
         let first = meeting(&space, &graph, &topic.limits)?;
         let study = Study::new(&topic.strategy, graph.genes(), seed)?.beginning_with(first);
-        Ok(Self { space, graph, limits: topic.limits, study, round: vec![], names: HashMap::new() })
+        Ok(Self { space, graph, limits: topic.limits, study, told: vec![], round: vec![], names: HashMap::new() })
     }
 
     /// The next question, and it is taken: it will be answered.
@@ -94,17 +101,18 @@ impl Dialogue {
             self.refill();
         }
         match self.round.iter().find(|asked| !asked.handed_out) {
-            Some(asked) => Next::Judge(asked.query.clone()),
+            Some(asked) => Next::Judge(asked.shown.clone()),
             None if self.round.is_empty() => Next::End,
             None => Next::Wait,
         }
     }
 
     fn refill(&mut self) {
-        let Self { graph, limits, names, .. } = self;
-        let limits = limits.set();
+        let Self { space, graph, limits, names, .. } = self;
+        let (limits, whole) = (limits.set(), Region::whole(graph.genes()));
+        let canonical = |arch: &Arch| space.canonical(graph, &whole, arch);
         let allowed = |arch: &Arch| {
-            let cost = graph.cost(arch);
+            let cost = graph.cost(&canonical(arch));
             limits.iter().all(|(metric, limit)| metric.of(cost).is_none_or(|value| limit.allows(value)))
         };
         let look_at = |arch: &Arch| {
@@ -112,7 +120,11 @@ impl Dialogue {
             (plan.reads_image() && allowed(arch)).then(|| plan.key())
         };
         let queries = self.study.ask(|arch| names.entry(arch.clone()).or_insert_with(|| look_at(arch)).clone());
-        self.round = queries.into_iter().map(|query| Asked { query, handed_out: false, figures: None }).collect();
+        let asked = |query: Query| {
+            let shown = Query { arch: canonical(&query.arch), ..query };
+            Asked { query, shown, handed_out: false, figures: None }
+        };
+        self.round = queries.into_iter().map(asked).collect();
     }
 
     /// Answers the oldest open question about `arch`: one figure per objective, the smaller the better. Infinity is for what
@@ -121,7 +133,7 @@ impl Dialogue {
     /// # Errors
     /// If there is no such question, a figure is NaN, or there are more or fewer figures than before.
     pub fn tell(&mut self, arch: &Arch, figures: Vec<f64>) -> Result<()> {
-        let open = |asked: &&mut Asked| asked.handed_out && asked.figures.is_none() && asked.query.arch == *arch;
+        let open = |asked: &&mut Asked| asked.handed_out && asked.figures.is_none() && asked.shown.arch == *arch;
         let asked = self
             .round
             .iter_mut()
@@ -130,8 +142,10 @@ impl Dialogue {
         self.study.check(&figures)?;
         asked.figures = Some(figures);
         if self.round.iter().all(|asked| asked.figures.is_some()) {
-            for Asked { query, figures, .. } in self.round.drain(..) {
-                self.study.tell(Trial { query, figures: figures.expect("all are told") })?;
+            for Asked { query, shown, figures, .. } in self.round.drain(..) {
+                let figures = figures.expect("all are told");
+                self.told.push(Trial { query: shown, figures: figures.clone() });
+                self.study.tell(Trial { query, figures })?;
             }
         }
         Ok(())
@@ -144,7 +158,7 @@ impl Dialogue {
 
     /// Everything told in rounds that are over, in the order of the questions.
     pub fn trials(&self) -> &[Trial] {
-        self.study.trials()
+        &self.told
     }
 
     /// Positions in [`trials`](Self::trials) of what was judged on all images and is beaten by none in every figure.

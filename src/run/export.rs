@@ -11,12 +11,13 @@ use tch::{Kind, Tensor};
 
 use super::images::DeviceImages;
 use super::model::Model;
-use super::recipe::ExportConfig;
-use super::runtime::{Runtime, RuntimeValue};
+use super::recipe::{ExportConfig, LatencyConfig};
+use super::runtime::{self, Latency, Runtime, RuntimeValue};
 use crate::arch::Arch;
 use crate::graph::onnx::{self, OnnxBuilder, ValueId};
 use crate::graph::ops::{self, Op, Operator};
-use crate::graph::{Graph, Node, NodeId, Plan, Precision, Run, Statistics, Value};
+use crate::graph::{Device, Graph, Node, NodeId, Plan, Precision, Run, Statistics, Value};
+use crate::space::{SpaceConfig, Task};
 use crate::{Error, Result, files};
 
 /// Images that go through file and network at a time.
@@ -151,7 +152,7 @@ pub fn verify(file: &[u8], model: &Model, images: &DeviceImages, tolerance: f64)
     let mut runtime = Runtime::new(file, 0)?;
     let mut pairs = vec![];
     for start in (0..images.len()).step_by(BATCH) {
-        let pixels = images.slice(start, BATCH).0.to_device(tch::Device::Cpu);
+        let pixels = images.slice(start, BATCH).0.to_device(Device::Cpu);
         let theirs = runtime.logits(shape_of(&pixels), &floats(&pixels))?;
         let ours = tch::no_grad(|| plan.run(&model.network, &exact(), &pixels));
         let classes = *theirs.shape.last().unwrap_or(&0);
@@ -210,7 +211,7 @@ fn first_difference(file: &[u8], model: &Model, plan: &Plan, images: &DeviceImag
     let names: Vec<String> =
         plan.nodes().map(|node| name(model.graph(), node).to_owned()).filter(|name| known.contains(name)).collect();
     let mut runtime = Runtime::new(&onnx::with_all_values(file, &names)?, 0)?;
-    let pixels = images.slice(0, BATCH).0.to_device(tch::Device::Cpu);
+    let pixels = images.slice(0, BATCH).0.to_device(Device::Cpu);
     let theirs: HashMap<String, RuntimeValue> =
         runtime.run(shape_of(&pixels), &floats(&pixels))?.into_iter().map(|value| (value.name.clone(), value)).collect();
     let mut culprit = None;
@@ -245,7 +246,7 @@ fn shape_of(pixels: &Tensor) -> [i64; 4] {
 
 /// The numbers of a tensor, row by row.
 fn floats(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
+    let flat = tensor.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view(-1);
     Vec::try_from(&flat).expect("a flat fp32 tensor")
 }
 
@@ -269,6 +270,12 @@ pub fn proved(model: &Model, recipe_hash: &str, images: &DeviceImages, config: &
     Ok((bytes, verification))
 }
 
+/// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
+pub fn latency_as_shipped(space: &SpaceConfig, task: &Task, arch: &Arch, opset: i64, config: &LatencyConfig) -> Result<Latency> {
+    let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
+    runtime::latency(&onnx_bytes(&model, "", opset)?, task.image, config)
+}
+
 /// Share of `images` that the ONNX `file` classifies correctly.
 pub fn accuracy(file: &[u8], images: &DeviceImages) -> Result<f64> {
     let mut runtime = Runtime::new(file, 0)?;
@@ -276,8 +283,7 @@ pub fn accuracy(file: &[u8], images: &DeviceImages) -> Result<f64> {
     for start in (0..images.len()).step_by(BATCH) {
         let (pixels, labels) = images.slice(start, BATCH);
         let logits = runtime.logits(shape_of(&pixels), &floats(&pixels))?;
-        let labels =
-            Vec::<i64>::try_from(labels.to_device(tch::Device::Cpu)).map_err(|error| Error::Internal(error.to_string()))?;
+        let labels = Vec::<i64>::try_from(labels.to_device(Device::Cpu)).map_err(|error| Error::Internal(error.to_string()))?;
         let classes = *logits.shape.last().unwrap_or(&1) as usize;
         correct += logits.values.chunks(classes).zip(labels).filter(|(row, label)| first(row) as i64 == *label).count();
     }

@@ -26,6 +26,8 @@ const FORMAT: u32 = 1;
 pub const FILE: &str = "forest.json";
 /// Name of the supernet of the whole space.
 pub const ROOT: &str = "supernet";
+/// Its file.
+pub const ROOT_FILE: &str = "supernet.safetensors";
 
 /// See the [module](self).
 pub struct Forest {

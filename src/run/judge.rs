@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::evaluate::Evaluator;
+use super::export::latency_as_shipped;
 use super::forest::Forest;
 use super::images::RunData;
 use super::recipe::{Recipe, SearchConfig};
 use super::runtime::{self, Latency};
-use super::search::{Evaluation, Identity, Remembered, append, remembered, time};
+use super::search::{Evaluation, Identity, Remembered, append, remembered};
 use crate::Result;
 use crate::arch::{Arch, Cost, Gene, Metric};
 use crate::graph::{Graph, Plan};
@@ -98,7 +99,10 @@ impl Supernets {
     fn latency(&mut self, arch: &Arch, name: &str) -> Result<Option<Latency>> {
         let Self { config, recipe, forest, timed, .. } = self;
         if config.needs_latency() && !timed.contains_key(name) {
-            timed.insert(name.to_owned(), time(forest.space(), forest.task(), arch, recipe)?);
+            timed.insert(
+                name.to_owned(),
+                latency_as_shipped(forest.space(), forest.task(), arch, recipe.export.opset, &recipe.latency)?,
+            );
         }
         Ok(timed.get(name).copied())
     }

@@ -480,6 +480,15 @@ pub struct LatencyConfig {
     pub seconds: f64,
 }
 
+impl LatencyConfig {
+    /// Refuses what makes no sense.
+    pub fn check(&self) -> Result<()> {
+        at_least("latency.threads", self.threads as f64, 1.0)?;
+        within("latency.half_width", self.half_width, 1e-6, 1.0)?;
+        within("latency.seconds", self.seconds, 0.001, 3600.0)
+    }
+}
+
 impl Default for LatencyConfig {
     fn default() -> Self {
         Self { threads: 1, warm_up: 10, half_width: 0.02, seconds: 2.0 }
@@ -510,6 +519,9 @@ impl ExportConfig {
         if self.images == 0 { most } else { self.images.min(most) }
     }
 }
+
+/// Beyond that it is a mistake.
+const MOST_THREADS: usize = 1024;
 
 impl Recipe {
     /// Reads a TOML file, and the files of a space or of landmarks that it may name, whose paths are relative to the recipe.
@@ -557,6 +569,7 @@ impl Recipe {
     /// Checks every value by itself; what depends on the data is checked where the data is known.
     pub fn check(&self) -> Result<()> {
         self.validation.check()?;
+        within("threads", self.threads, 0, MOST_THREADS)?;
         within("memory_limit", self.memory_limit.unwrap_or(1) as f64, 1.0, 1e9)?;
         at_least("train.epochs", self.train.epochs as f64, 1.0)?;
         self.train.check("train")?;
@@ -565,9 +578,7 @@ impl Recipe {
         if self.retrain.epochs == 0 && self.retrain.start == Start::Scratch {
             return Err(Error::invalid("retrain.epochs", "0 with start = \"scratch\"", "at least 1, or start = \"supernet\""));
         }
-        at_least("latency.threads", self.latency.threads as f64, 1.0)?;
-        within("latency.half_width", self.latency.half_width, 1e-6, 1.0)?;
-        within("latency.seconds", self.latency.seconds, 0.001, 3600.0)?;
+        self.latency.check()?;
         within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
         within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
     }

@@ -11,6 +11,7 @@ use ort::value::TensorRef;
 use serde::{Deserialize, Serialize};
 
 use super::recipe::LatencyConfig;
+use crate::reading::one_line;
 use crate::{Error, Result};
 
 /// The environment variable that names the library; if set, it is looked for there and nowhere else.
@@ -108,7 +109,11 @@ impl Runtime {
     pub fn run(&mut self, shape: [i64; 4], pixels: &[f32]) -> Result<Vec<RuntimeValue>> {
         let input = TensorRef::from_array_view((shape, pixels)).map_err(failed)?;
         let names: Vec<String> = self.session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        let outputs = self.session.run(ort::inputs!["image" => input]).map_err(failed)?;
+        let unfit = |error: ort::Error| {
+            let wanted = format!("a file that takes `image`, float32, [batch, {}, {}, {}]", shape[1], shape[2], shape[3]);
+            Error::invalid("ONNX file", one_line(&error.to_string()), wanted)
+        };
+        let outputs = self.session.run(ort::inputs!["image" => input]).map_err(unfit)?;
         let value = |name: &String| {
             let (shape, values) = outputs[name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
             Ok(RuntimeValue { name: name.clone(), shape: shape.to_vec(), values: values.to_vec() })

@@ -11,16 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::evaluate::Evaluator;
-use super::export::onnx_bytes;
+use super::export::latency_as_shipped;
 use super::forest::Forest;
 use super::images::{DeviceImages, RunData};
 use super::job::{Event, Job};
 use super::judge::{Judge, Supernets};
-use super::model::Model;
 use super::recipe::{Limit, Limits, Recipe, SearchConfig};
-use super::runtime::{self, Latency};
+use super::runtime::Latency;
 use crate::arch::{Arch, Cost, Metric, Region};
-use crate::graph::{Device, Graph, Plan};
+use crate::graph::{Graph, Plan};
 use crate::hash::sha256;
 use crate::search::{Query, Study, Trial, fronts, spread};
 use crate::space::{Norm, SpaceConfig, Task};
@@ -258,7 +257,7 @@ pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     recipe.search.strategy.start(counted.genes())?;
     if let Some(limit) = limits.latency_ms {
         let least = counted.least_living(&Region::whole(counted.genes()), |arch| counted.cost(arch).macs as f64);
-        let value = time(space, task, &least, recipe)?.median;
+        let value = latency_as_shipped(space, task, &least, recipe.export.opset, &recipe.latency)?.median;
         if limit.max.is_some_and(|max| value > max) {
             return Err(unreachable_limit(Metric::LatencyMs, limit, value, &space.text(&least)));
         }
@@ -287,13 +286,6 @@ pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<
     let nearest = counted.least_living(&all, |arch| set.iter().map(|one| share(one, arch)).sum());
     let meets = set.iter().all(|&(metric, limit)| limit.allows(value(metric, &nearest)));
     Ok((!set.is_empty() && meets).then_some(nearest))
-}
-
-/// Times `arch` as it will be shipped. What its weights are makes no difference, so they are fresh.
-pub(super) fn time(space: &SpaceConfig, task: &Task, arch: &Arch, recipe: &Recipe) -> Result<Latency> {
-    let model = Model::standalone(space.clone(), task.clone(), arch.clone(), 0, Device::Cpu)?;
-    let file = onnx_bytes(&model, "", recipe.export.opset)?;
-    runtime::latency(&file, task.image, &recipe.latency)
 }
 
 /// Whose evaluations a file keeps: its first line.
@@ -356,10 +348,11 @@ fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> 
     let theirs = lines.next().and_then(|line| serde_json::from_str::<Identity>(line).ok());
     let same = |theirs: &Identity| theirs.batch > 0 && Identity { batch: identity.batch, ..theirs.clone() } == *identity;
     let Some(Identity { batch, .. }) = theirs.filter(same) else {
-        return Err(Error::corrupt(
-            path,
-            "found evaluations of a different recipe, supernet or data, wanted those of this one or no such file",
-        ));
+        return Err(Error::Version {
+            what: path.display().to_string(),
+            found: "evaluations of a different recipe, supernet or data".into(),
+            wanted: "those of this one or no such file".into(),
+        });
     };
     let unreadable = |at: usize, error| Error::corrupt(path, format!("line {}: found {error}, wanted an evaluation", at + 2));
     let read = |(at, line): (usize, &str)| serde_json::from_str::<Evaluation>(line).map_err(|error| unreadable(at, error));

@@ -61,6 +61,8 @@ pub struct Trainer {
     /// See [`read_losses_behind`](Self::read_losses_behind).
     lag: usize,
     loss: Option<f64>,
+    /// See [`is_torn`](Self::is_torn).
+    torn: bool,
     started: Instant,
 }
 
@@ -121,6 +123,7 @@ impl Trainer {
             unread: VecDeque::new(),
             lag,
             loss: None,
+            torn: false,
             started: Instant::now(),
         })
     }
@@ -149,6 +152,18 @@ impl Trainer {
         let mut trainer = Self::new(recipe, saved.model, lessons)?;
         trainer.sgd.restore(saved.touched, saved.rows);
         Ok(trainer)
+    }
+
+    /// Whether a step broke off by a panic, such as a lack of memory, after it had begun to change what a checkpoint holds. Else the
+    /// state is that before the step, and the run can go on.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Whether a step changes more than the weights in its last moment: running statistics, or what sampler and losses remember.
+    fn changes_early(&self) -> bool {
+        let remember = self.sampler.state().is_some() || self.losses.iter().any(|loss| loss.state().is_some());
+        remember || self.model.network.tracks()
     }
 
     /// Steps done.
@@ -257,6 +272,7 @@ impl Trainer {
         self.read_losses(self.lag)?;
         let (group, own) = (self.group(&paths[0]), gradients.split_off(&self.model.network.slots().len()));
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
+        self.torn = true;
         self.sgd.step(group, rate, &slots, &gradients);
         for (slot, gradient) in own {
             self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]);
@@ -526,10 +542,12 @@ impl Job for Trainer {
         if self.step >= self.total() {
             return Ok(None);
         }
+        self.torn = self.changes_early();
         let paths = self.paths()?;
         let (rate, weights) = self.strength(&paths);
         self.train_step(&paths, &weights, rate)?;
         self.step += 1;
+        self.torn = false;
         if self.step == self.total() {
             self.read_losses(0)?;
         }

@@ -37,6 +37,9 @@ macro_rules! schedules {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
         $(mod $file; pub use $file::$kind;)+
 
+        /// Their names.
+        pub const KINDS: &[&str] = &[$($name),+];
+
         /// The `schedule` of a recipe.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]

@@ -71,6 +71,9 @@ macro_rules! strategies {
     ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
         $(mod $file; pub use $file::$kind;)+
 
+        /// Their names.
+        pub const KINDS: &[&str] = &[$($name),+];
+
         /// The `strategy` of a recipe's `[search]` table.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind")]

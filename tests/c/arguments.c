@@ -248,7 +248,7 @@ static void models(snt_context *context, snt_dataset *dataset) {
     NULLS("path", snt_model_load(context, BAD, &model, &error));
     NULLS("context", snt_model_load(NULL, "x", &model, &error));
     NULLS("out", snt_model_load(context, "x", NULL, &error));
-    REFUSED(SNT_E_IO, "/nowhere", snt_model_load(context, "/nowhere", &model, &error));
+    REFUSED(SNT_E_NOT_FOUND, "/nowhere", snt_model_load(context, "/nowhere", &model, &error));
     OK(snt_model_create(context, RECIPE, dataset, &model, &error));
     NULLS("model", snt_model_save(NULL, "x", &error));
     NULLS("path", snt_model_save(model, NULL, &error));
@@ -261,13 +261,13 @@ static void models(snt_context *context, snt_dataset *dataset) {
     NULLS("out", snt_train_start(model, dataset, NULL, NULL, NULL, &error));
     NULLS("context", snt_train_resume(NULL, "x", dataset, NULL, NULL, &job, &error));
     NULLS("path", snt_train_resume(context, NULL, dataset, NULL, NULL, &job, &error));
-    REFUSED(SNT_E_IO, "/nowhere", snt_train_resume(context, "/nowhere", dataset, NULL, NULL, &job, &error));
+    REFUSED(SNT_E_NOT_FOUND, "/nowhere", snt_train_resume(context, "/nowhere", dataset, NULL, NULL, &job, &error));
     NULLS("out", snt_train_resume(context, "x", dataset, NULL, NULL, NULL, &error));
-    NULLS("arch", snt_retrain_start(model, dataset, NULL, NULL, NULL, &job, &error));
-    NULLS("arch", snt_retrain_start(model, dataset, "|nothing|", NULL, NULL, &job, &error));
-    NULLS("model", snt_retrain_start(NULL, dataset, "x", NULL, NULL, &job, &error));
-    NULLS("dataset", snt_retrain_start(model, NULL, "x", NULL, NULL, &job, &error));
-    NULLS("out", snt_retrain_start(model, dataset, "x", NULL, NULL, NULL, &error));
+    NULLS("arch", snt_retrain_start(model, dataset, NULL, NULL, NULL, NULL, &job, &error));
+    NULLS("arch", snt_retrain_start(model, dataset, "|nothing|", NULL, NULL, NULL, &job, &error));
+    NULLS("model", snt_retrain_start(NULL, dataset, "x", NULL, NULL, NULL, &job, &error));
+    NULLS("dataset", snt_retrain_start(model, NULL, "x", NULL, NULL, NULL, &job, &error));
+    NULLS("out", snt_retrain_start(model, dataset, "x", NULL, NULL, NULL, NULL, &error));
     NULLS("model", snt_search_start(NULL, dataset, NULL, NULL, NULL, NULL, &job, &error));
     NULLS("dataset", snt_search_start(model, NULL, NULL, NULL, NULL, NULL, &job, &error));
     NULLS("search_json", snt_search_start(model, dataset, BAD, NULL, NULL, NULL, &job, &error));
@@ -276,13 +276,13 @@ static void models(snt_context *context, snt_dataset *dataset) {
     NULLS("memory_path", snt_search_start(model, dataset, NULL, BAD, NULL, NULL, &job, &error));
     NULLS("out", snt_search_start(model, dataset, NULL, NULL, NULL, NULL, NULL, &error));
     REFUSED(SNT_E_CONSTRAINT, "nearest", snt_search_start(model, dataset, "{\"limits\": {\"macs\": {\"max\": 1}}}", NULL, NULL, NULL, &job, &error));
-    NULLS("model", snt_evaluate_start(NULL, dataset, NULL, 0, NULL, NULL, &job, &error));
-    NULLS("dataset", snt_evaluate_start(model, NULL, NULL, 0, NULL, NULL, &job, &error));
-    NULLS("archs", snt_evaluate_start(model, dataset, NULL, 1, NULL, NULL, &job, &error));
-    NULLS("archs", snt_evaluate_start(model, dataset, archs, 1, NULL, NULL, &job, &error));
-    NULLS("archs", snt_evaluate_start(model, dataset, archs + 1, 1, NULL, NULL, &job, &error));
-    NULLS("count", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, &job, &error));
-    NULLS("out", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, NULL, &error));
+    NULLS("model", snt_evaluate_start(NULL, dataset, NULL, 0, NULL, NULL, NULL, &job, &error));
+    NULLS("dataset", snt_evaluate_start(model, NULL, NULL, 0, NULL, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, NULL, 1, NULL, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, archs, 1, NULL, NULL, NULL, &job, &error));
+    NULLS("archs", snt_evaluate_start(model, dataset, archs + 1, 1, NULL, NULL, NULL, &job, &error));
+    NULLS("count", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, NULL, &job, &error));
+    NULLS("out", snt_evaluate_start(model, dataset, NULL, 0, NULL, NULL, NULL, NULL, &error));
     TRUE_(job == NULL);
 
     NULLS("job", snt_job_step(NULL, 1, &error));
@@ -311,9 +311,9 @@ static void files(snt_context *context, snt_dataset *dataset) {
     NULLS("out", snt_export_onnx_memory(model, dataset, NULL, NULL, NULL, &error));
     NULLS("model", snt_export_onnx_memory(NULL, dataset, NULL, &out, NULL, &error));
     NULLS("onnx_path", snt_verify(model, dataset, NULL, NULL, NULL, &error));
-    REFUSED(SNT_E_IO, "/nowhere", snt_verify(model, dataset, "/nowhere", NULL, NULL, &error));
+    REFUSED(SNT_E_NOT_FOUND, "/nowhere", snt_verify(model, dataset, "/nowhere", NULL, NULL, &error));
     NULLS("onnx_path", snt_latency(model, NULL, NULL, &out, &error));
-    REFUSED(SNT_E_IO, "/nowhere", snt_latency(model, "/nowhere", NULL, &out, &error));
+    REFUSED(SNT_E_NOT_FOUND, "/nowhere", snt_latency(model, "/nowhere", NULL, &out, &error));
     TRUE_(out.data == NULL);
     snt_model_free(model);
 }

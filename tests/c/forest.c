@@ -10,7 +10,7 @@ static void judge(snt_model *model, snt_dataset *dataset, size_t count, double *
     snt_job *job = NULL;
     snt_result *result = NULL;
     size_t i;
-    OK(snt_evaluate_start(model, dataset, ARCHS, count, NULL, NULL, &job, &error));
+    OK(snt_evaluate_start(model, dataset, ARCHS, count, NULL, NULL, NULL, &job, &error));
     GIVES(SNT_END, snt_job_step(job, 100, &error));
     OK(snt_job_result(job, &result, &error));
     for (i = 0; i < count; i++) OK(snt_result_metric(result, i, "accuracy", &accuracies[i], &error));
@@ -39,12 +39,12 @@ int main(int argc, char **argv) {
     judge(part, dataset, 1, of_part);
     TRUE_(of_forest[0] == of_part[0]);
     REFUSED(SNT_E_INVALID_ARGUMENT, "wanted one with 1<-0: skip_connect",
-            snt_evaluate_start(part, dataset, ARCHS, 2, NULL, NULL, &job, &error));
+            snt_evaluate_start(part, dataset, ARCHS, 2, NULL, NULL, NULL, &job, &error));
 
     OK(snt_search_start(forest, dataset, NULL, NULL, NULL, NULL, &job, &error));
     GIVES(SNT_END, snt_job_step(job, 1000, &error));
     snt_job_free(job);
-    OK(snt_retrain_start(forest, dataset, ARCHS[1], NULL, NULL, &job, &error));
+    OK(snt_retrain_start(forest, dataset, ARCHS[1], NULL, NULL, NULL, &job, &error));
     GIVES(SNT_END, snt_job_step(job, 1000, &error));
     snt_job_free(job);
     REFUSED(SNT_E_UNSUPPORTED, "the 5 supernets of a forest", snt_train_start(forest, dataset, NULL, NULL, &job, &error));

@@ -233,7 +233,7 @@ static void found(snt_context *context, snt_dataset *dataset) {
 
     archs[0] = arch;
     archs[1] = ARCH;
-    OK(snt_evaluate_start(supernet, dataset, archs, 2, NULL, NULL, &job, &error));
+    OK(snt_evaluate_start(supernet, dataset, archs, 2, NULL, NULL, NULL, &job, &error));
     GIVES(SNT_END, snt_job_step(job, 100, &error));
     OK(snt_job_result(job, &result, &error));
     TRUE_(snt_result_count(result) == 2);
@@ -245,16 +245,16 @@ static void found(snt_context *context, snt_dataset *dataset) {
 
     seen.calls = 0;
     seen.act = NOTHING;
-    OK(snt_retrain_start(supernet, dataset, ARCH, look, &seen, &job, &error));
+    OK(snt_retrain_start(supernet, dataset, ARCH, NULL, look, &seen, &job, &error));
     OK(snt_job_model(job, &subnet, &error));
     TRUE_(holds(supernet, "\"busy\":false") && holds(subnet, "\"busy\":true"));
     GIVES(SNT_END, snt_job_step(job, 100, &error));
     snt_job_free(job);
     /* What leads nowhere in ARCH is not trained. */
     TRUE_(seen.calls == 6 && holds(subnet, "\"arch\":\"|none~0|+|skip_connect~0|"));
-    REFUSED(SNT_E_INVALID_STATE, "stands alone", snt_retrain_start(subnet, dataset, ARCH, NULL, NULL, &job, &error));
+    REFUSED(SNT_E_INVALID_STATE, "stands alone", snt_retrain_start(subnet, dataset, ARCH, NULL, NULL, NULL, &job, &error));
     REFUSED(SNT_E_INVALID_STATE, "stands alone", snt_search_start(subnet, dataset, NULL, NULL, NULL, NULL, &job, &error));
-    OK(snt_evaluate_start(subnet, dataset, NULL, 0, NULL, NULL, &job, &error));
+    OK(snt_evaluate_start(subnet, dataset, NULL, 0, NULL, NULL, NULL, &job, &error));
     GIVES(SNT_END, snt_job_step(job, 100, &error));
     snt_job_free(job);
 

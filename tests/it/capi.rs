@@ -78,6 +78,11 @@ fn jobs_live_and_end_as_the_header_says() {
 }
 
 #[test]
+fn runs_in_a_folder_go_on_and_a_lack_of_memory_loses_nothing() {
+    check("tests/c/runs.c");
+}
+
+#[test]
 fn a_loop_of_the_callers_own_is_asked_and_told() {
     check("tests/c/strategy.c");
 }

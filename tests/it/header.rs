@@ -17,7 +17,7 @@ const HEAD: &str = "\
  * - Arguments are read during the call only. Text is UTF-8 and ends in a NUL, paths too.
  * - A call that can fail returns a status: 0 is success, 100 and above are errors. `err` may be NULL; if not, it receives
  *   NULL, or an error that the caller frees with snt_error_free.
- * - `out` and its like are written on success only; handles are set to NULL on failure.
+ * - `out` and its like are written on success only; on failure handles are set to NULL, and buffers are empty.
  * - Structs begin with struct_size. Members are only ever added, at the end; set what you don't know to zero (_init does).
  * - Every function may be called from every thread. After fork() nothing may be called in the child.
  * - `user` pointers are handed back and never looked into.
@@ -59,8 +59,8 @@ fn generated() -> String {
     config.constant.sort_by = Some(cbindgen::SortKey::None);
     // In reading order.
     let files = [
-        "status", "version", "error", "context", "dataset", "space", "strategy", "model", "job", "result", "export", "rank",
-        "program",
+        "status", "version", "error", "context", "dataset", "space", "strategy", "model", "job", "result", "export", "folder",
+        "rank", "program",
     ];
     let builder = files.iter().fold(cbindgen::Builder::new().with_config(config), |builder, file| {
         builder.with_src(root.join(format!("src/capi/{file}.rs")))

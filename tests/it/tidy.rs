@@ -41,7 +41,25 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["arch", "files", "reading", "data", "rank", "graph", "space", "run"]),
-    ("capi", &["arch", "files", "reading", "data", "graph", "rank", "space", "run", "sampler", "search", "cli"]),
+    (
+        "capi",
+        &[
+            "arch",
+            "files",
+            "reading",
+            "data",
+            "graph",
+            "rank",
+            "space",
+            "run",
+            "sampler",
+            "loss",
+            "schedule",
+            "partition",
+            "search",
+            "cli",
+        ],
+    ),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
