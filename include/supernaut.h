@@ -455,8 +455,8 @@ SNT_API uint32_t snt_version(void);
 SNT_API SNT_MUST_USE snt_status snt_build_info_json(snt_buffer *out, snt_error **err);
 
 /**
- * What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds that
- * a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
+ * What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds
+ * that a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
  * @since 0.1
@@ -657,8 +657,8 @@ snt_status snt_space_load(const snt_context *context,
                           snt_error **err);
 
 /**
- * The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
- * text, to the last digit or as in "1.26e40".
+ * The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are
+ * is text, to the last digit or as in "1.26e40".
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
@@ -699,9 +699,9 @@ snt_status snt_space_canonical(const snt_space *space,
                                snt_error **err);
 
 /**
- * What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that is
- * written, also one that nothing reaches: what a search reports and what is trained and exported is what
- * snt_space_canonical gives.
+ * What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that
+ * is written, also one that nothing reaches: what a search reports and what is trained and exported is what snt_space_canonical
+ * gives.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
@@ -713,12 +713,12 @@ snt_status snt_space_cost_json(const snt_space *space,
                                snt_error **err);
 
 /**
- * Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image, in ONNX
- * Runtime on this machine's CPU.
+ * Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image,
+ * in ONNX Runtime on this machine's CPU.
  *
- * `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds), "half_width",
- * "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table says (2), twice at
- * most, or for six runs. @since 0.1
+ * `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
+ * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table
+ * says (2), twice at most, or for six runs. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -804,8 +804,8 @@ snt_status snt_strategy_result_json(const snt_strategy *strategy,
 SNT_API void snt_strategy_free(snt_strategy *strategy);
 
 /**
- * Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so that the
- * text is all that snt_model_create and the snt_folder_ functions need.
+ * Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so
+ * that the text is all that snt_model_create and the snt_folder_ functions need.
  *
  * `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
  * read. @since 0.1
@@ -819,11 +819,11 @@ snt_status snt_recipe_json(const char *path,
 /**
  * Makes a supernet with fresh weights.
  *
- * `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the current
- * folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job for them:
- * "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has them. `out` receives
- * a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
- * @since 0.1
+ * `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the
+ * current folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job
+ * for them: "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has
+ * them. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are
+ * drawn. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -861,8 +861,8 @@ snt_status snt_model_save(const snt_model *model,
                           snt_error **err);
 
 /**
- * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights", "params",
- * "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
+ * What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights",
+ * "params", "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
  * While a job trains it, as it was before.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
@@ -917,8 +917,8 @@ snt_status snt_train_resume(const snt_context *context,
  * Makes the subnet `arch` of a supernet stand alone and trains it. snt_job_model gives the new model; the supernet is needed
  * during this call only.
  *
- * `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"} cuts
- * the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
+ * `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"}
+ * cuts the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -953,8 +953,9 @@ snt_status snt_search_start(const snt_model *model,
  * Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
  * with `archs` NULL and `count` 0. Equal networks are judged once.
  *
- * `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count. The
- * result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The rest is as in snt_train_start. @since 0.1
+ * `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count.
+ * The result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The
+ * rest is as in snt_train_start. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1007,8 +1008,9 @@ SNT_API void snt_job_cancel(const snt_job *job);
  * Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
  * has a thread, or of its model as it is if the job has ended.
  *
- * `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the
- * job's event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk. @since 0.1
+ * `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the job's
+ * event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk.
+ * @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1020,7 +1022,8 @@ snt_status snt_job_checkpoint(const snt_job *job,
  * How a job stands: {"kind": "train", "retrain", "search" or "evaluate", "state": "ready", "running", "finished", "cancelled" or
  * "failed", "last": the "json" of its last event, or null}.
  *
- * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block. @since 0.1
+ * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block.
+ * @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1090,8 +1093,8 @@ snt_status snt_result_metric(const snt_result *result,
                              snt_error **err);
 
 /**
- * Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks" where
- * its sampler has learnt which architectures it would pick.
+ * Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks"
+ * where its sampler has learnt which architectures it would pick.
  *
  * `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
  */
@@ -1173,10 +1176,10 @@ snt_status snt_latency(const snt_model *model,
  * train.checkpoint_steps; goes on where it was stopped or killed, to the same bytes.
  *
  * `recipe_text` and `dataset` are those of snt_model_create; `folder` is UTF-8, and made if it isn't there. It holds
- * supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called on this
- * thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for the
- * folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data, SNT_E_BUSY
- * while another run uses it. Any thread. Blocks for the training. @since 0.1
+ * supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called
+ * on this thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for
+ * the folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
+ * SNT_E_BUSY while another run uses it. Any thread. Blocks for the training. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1190,11 +1193,11 @@ snt_status snt_folder_train(const snt_context *context,
                             snt_error **err);
 
 /**
- * Everything that a recipe says, in `folder`, as `supernaut run` does: train, search, retrain, export, prove, report. Goes on where
- * it was stopped.
+ * Everything that a recipe says, in `folder`, as `supernaut run` does: train, search, retrain, export, prove, report. Goes on
+ * where it was stopped.
  *
- * `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as in
- * snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+ * `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as
+ * in snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1253,9 +1256,9 @@ snt_status snt_rank_precision(const double *scores,
  * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 an input to
  * correct, 130 stopped, 1 a bug of the library. Prints on the standard streams.
  *
- * Takes SIGINT, SIGTERM and SIGHUP over for the rest of the process, from whoever had them: for a program that does nothing else.
- * Others call the functions above; snt_folder_run and snt_folder_train do in a folder what the commands `run` and `train` do.
- * Once per process. Blocks until the program has ended. @since 0.1
+ * Takes SIGINT, SIGTERM and SIGHUP over for the rest of the process, from whoever had them: for a program that does nothing
+ * else. Others call the functions above; snt_folder_run and snt_folder_train do in a folder what the commands `run` and `train`
+ * do. Once per process. Blocks until the program has ended. @since 0.1
  */
 SNT_API
 int snt_main(int argc,

@@ -59,10 +59,10 @@ fn opened(
 /// train.checkpoint_steps; goes on where it was stopped or killed, to the same bytes.
 ///
 /// `recipe_text` and `dataset` are those of snt_model_create; `folder` is UTF-8, and made if it isn't there. It holds
-/// supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called on this
-/// thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for the
-/// folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data, SNT_E_BUSY
-/// while another run uses it. Any thread. Blocks for the training. @since 0.1
+/// supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called
+/// on this thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for
+/// the folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
+/// SNT_E_BUSY while another run uses it. Any thread. Blocks for the training. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_folder_train(
@@ -86,11 +86,11 @@ pub unsafe extern "C" fn snt_folder_train(
     })
 }
 
-/// Everything that a recipe says, in `folder`, as `supernaut run` does: train, search, retrain, export, prove, report. Goes on where
-/// it was stopped.
+/// Everything that a recipe says, in `folder`, as `supernaut run` does: train, search, retrain, export, prove, report. Goes on
+/// where it was stopped.
 ///
-/// `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as in
-/// snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+/// `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as
+/// in snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_folder_run(

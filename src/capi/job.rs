@@ -26,9 +26,10 @@ use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
 use crate::run::images::RunData;
 use crate::run::job::{Cancel, Event, Job};
+use crate::run::listed::Evaluate;
 use crate::run::project::subnet;
 use crate::run::recipe::{Recipe, SearchConfig};
-use crate::run::search::{Evaluate, Search};
+use crate::run::search::Search;
 use crate::run::trainer::Trainer;
 
 /// Training, search or evaluation: made by a `_start` function, then either stepped by the caller (snt_job_step) or given a
@@ -517,8 +518,8 @@ pub unsafe extern "C" fn snt_train_resume(
 /// Makes the subnet `arch` of a supernet stand alone and trains it. snt_job_model gives the new model; the supernet is needed
 /// during this call only.
 ///
-/// `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"} cuts
-/// the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
+/// `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"}
+/// cuts the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_retrain_start(
@@ -590,8 +591,9 @@ pub unsafe extern "C" fn snt_search_start(
 /// Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
 /// with `archs` NULL and `count` 0. Equal networks are judged once.
 ///
-/// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count. The
-/// result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The rest is as in snt_train_start. @since 0.1
+/// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count.
+/// The result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The
+/// rest is as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_evaluate_start(
@@ -683,8 +685,9 @@ pub unsafe extern "C" fn snt_job_cancel(job: *const snt_job) {
 /// Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
 /// has a thread, or of its model as it is if the job has ended.
 ///
-/// `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the
-/// job's event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk. @since 0.1
+/// `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the job's
+/// event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
@@ -697,7 +700,8 @@ pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_
 /// How a job stands: {"kind": "train", "retrain", "search" or "evaluate", "state": "ready", "running", "finished", "cancelled" or
 /// "failed", "last": the "json" of its last event, or null}.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block. @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_info_json(job: *const snt_job, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {

@@ -19,9 +19,9 @@ use crate::reading::parse_json;
 use crate::run::checkpoint::{self, Saved};
 use crate::run::forest::{self, Forest};
 use crate::run::images::RunData;
+use crate::run::limits;
 use crate::run::model::Model;
 use crate::run::recipe::{LatencyConfig, Recipe};
-use crate::run::search;
 use crate::run::trainer::Trainer;
 
 /// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
@@ -164,7 +164,7 @@ pub(super) fn recipe(text: &str) -> crate::Result<Recipe> {
 fn fresh(recipe: Recipe, data: &Dataset) -> Result<Saved> {
     let device = device(&recipe.device)?;
     let images = RunData::new(&recipe, data)?;
-    search::check(&recipe, &images.task)?; // better now than after the training
+    limits::check(&recipe, &images.task)?; // better now than after the training
     if !recipe.split.is_empty() {
         let wanted = "none: snt_folder_train trains several supernets";
         return Err(Error::invalid("split", format!("{} splits", recipe.split.len()), wanted).into());
@@ -194,8 +194,8 @@ pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> 
     Ok(Shared::forest(context.0.clone(), saved, others))
 }
 
-/// Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so that the
-/// text is all that snt_model_create and the snt_folder_ functions need.
+/// Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so
+/// that the text is all that snt_model_create and the snt_folder_ functions need.
 ///
 /// `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
 /// read. @since 0.1
@@ -210,11 +210,11 @@ pub unsafe extern "C" fn snt_recipe_json(path: *const c_char, out: *mut snt_buff
 
 /// Makes a supernet with fresh weights.
 ///
-/// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the current
-/// folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job for them:
-/// "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has them. `out` receives
-/// a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are drawn.
-/// @since 0.1
+/// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the
+/// current folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job
+/// for them: "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has
+/// them. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are
+/// drawn. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_model_create(
@@ -268,8 +268,8 @@ pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_
     })
 }
 
-/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights", "params",
-/// "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
+/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights",
+/// "params", "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
 /// While a job trains it, as it was before.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1

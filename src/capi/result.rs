@@ -11,7 +11,7 @@ use super::status::snt_status;
 use super::version::{give_json, snt_buffer};
 use crate::Error;
 use crate::arch::Metric;
-use crate::run::search::Evaluation;
+use crate::run::evaluations::Evaluation;
 
 /// What a job has found: of a search the chosen architectures, most accurate first; of an evaluation its list, as far as it
 /// came; of a training none. It never changes, so every thread may use it.
@@ -91,8 +91,8 @@ pub unsafe extern "C" fn snt_result_metric(
     })
 }
 
-/// Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks" where
-/// its sampler has learnt which architectures it would pick.
+/// Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks"
+/// where its sampler has learnt which architectures it would pick.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]

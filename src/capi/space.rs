@@ -108,8 +108,8 @@ pub unsafe extern "C" fn snt_space_load(
     })
 }
 
-/// The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are is
-/// text, to the last digit or as in "1.26e40".
+/// The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are
+/// is text, to the last digit or as in "1.26e40".
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -174,9 +174,9 @@ pub unsafe extern "C" fn snt_space_canonical(
     })
 }
 
-/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that is
-/// written, also one that nothing reaches: what a search reports and what is trained and exported is what
-/// snt_space_canonical gives.
+/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that
+/// is written, also one that nothing reaches: what a search reports and what is trained and exported is what snt_space_canonical
+/// gives.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -193,12 +193,12 @@ pub unsafe extern "C" fn snt_space_cost_json(
     })
 }
 
-/// Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image, in ONNX
-/// Runtime on this machine's CPU.
+/// Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image,
+/// in ONNX Runtime on this machine's CPU.
 ///
-/// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds), "half_width",
-/// "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table says (2), twice at
-/// most, or for six runs. @since 0.1
+/// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
+/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table
+/// says (2), twice at most, or for six runs. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_latency(

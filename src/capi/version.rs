@@ -92,8 +92,8 @@ pub unsafe extern "C" fn snt_build_info_json(out: *mut snt_buffer, err: *mut *mu
     })
 }
 
-/// What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds that
-/// a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
+/// What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds
+/// that a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
 ///
 /// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
 /// @since 0.1

@@ -15,6 +15,7 @@ use crate::data::Dataset;
 use crate::graph::device;
 use crate::run::checkpoint;
 use crate::run::evaluate::{chosen, cut_out};
+use crate::run::evaluations::Evaluation;
 use crate::run::export;
 use crate::run::forest::{self, Forest};
 use crate::run::images::RunData;
@@ -22,7 +23,6 @@ use crate::run::job::Cancel;
 use crate::run::project::{CALIBRATION_IMAGES, Project, Searched};
 use crate::run::recipe::Recipe;
 use crate::run::report;
-use crate::run::search::Evaluation;
 use crate::{Error, Result, files};
 use progress::Progress;
 

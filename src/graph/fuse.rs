@@ -1,7 +1,7 @@
 //! The plan pass for our own kernels: what lies between two rounds of convolutions becomes one call.
 //!
-//! A *join* takes the place of a sum with the norms and 3×3 pools in front of it and the ReLU or ReLU6 behind it, or of a norm or pool
-//! that stands alone. Convolutions of one input become one call with an output each. Everything else stays as it is.
+//! A *join* takes the place of a sum with the norms and 3×3 pools in front of it and the ReLU or ReLU6 behind it, or of a norm or
+//! pool that stands alone. Convolutions of one input become one call with an output each. Everything else stays as it is.
 
 use std::collections::HashMap;
 

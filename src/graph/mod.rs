@@ -231,8 +231,9 @@ impl Graph {
         self.descend(&region, self.nth(&region, 0), &|arch| (false, value(arch)))
     }
 
-    /// The same among those architectures of `region` that read the image: a network whose every branch is dead answers the same to
-    /// everything, however small it is. Where the way down ends in one, it begins anew elsewhere; if all end so, gives a dead one.
+    /// The same among those architectures of `region` that read the image: a network whose every branch is dead answers the same
+    /// to everything, however small it is. Where the way down ends in one, it begins anew elsewhere; if all end so, gives a dead
+    /// one.
     pub fn least_living(&self, region: &Region, value: impl Fn(&Arch) -> f64) -> Arch {
         let is_dead = |arch: &Arch| !Plan::live(self, arch).reads_image();
         let most = self.genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1);

@@ -1,9 +1,9 @@
 //! From a graph and one architecture to a list of calls.
 //!
-//! Passes, in order: *resolve* (choices, identities, zeros), *sweep* (what nothing living reads), *share* (a call made twice with the same inputs and
-//! no own weights is made once: the ReLU that three convolutions read), *merge* (sibling convolutions on one input, and
-//! the norms behind them, become one call each, split afterwards) or, for our own kernels, *fuse* (see `fuse.rs`). Each
-//! pass maps a plan to a plan that computes the same.
+//! Passes, in order: *resolve* (choices, identities, zeros), *sweep* (what nothing living reads), *share* (a call made twice with
+//! the same inputs and no own weights is made once: the ReLU that three convolutions read), *merge* (sibling convolutions on one
+//! input, and the norms behind them, become one call each, split afterwards) or, for our own kernels, *fuse* (see `fuse.rs`).
+//! Each pass maps a plan to a plan that computes the same.
 
 use std::collections::HashMap;
 

@@ -143,8 +143,8 @@ impl Process {
     }
 }
 
-/// Runs `work` with gradients on, whatever the thread's mode was and however `work` ends: what panics without gradients would leave
-/// the thread like that.
+/// Runs `work` with gradients on, whatever the thread's mode was and however `work` ends: what panics without gradients would
+/// leave the thread like that.
 pub fn with_gradients<T>(work: impl FnOnce() -> T) -> T {
     tch::with_grad(work)
 }

@@ -31,8 +31,8 @@ impl Pieces {
     }
 }
 
-/// `work` on `pieces`, which its `workers` take one after the other, from the first to the last; each gets something of its own from
-/// `own` and gives one result. A single worker is this thread. Whatever libtorch does within one of several is done by that
+/// `work` on `pieces`, which its `workers` take one after the other, from the first to the last; each gets something of its own
+/// from `own` and gives one result. A single worker is this thread. Whatever libtorch does within one of several is done by that
 /// thread alone; gradients are on there, whatever they are here.
 pub fn side_by_side<W: Send, R: Send>(
     pieces: usize,

@@ -1,20 +1,20 @@
 //! Cross-path learning with a nontrivial mean teacher (Π-NAS, ICCV 2021, arXiv:2108.09671): labels aren't needed.
 //!
-//! A step has two paths `a` and `b` and four views of its images. The student sees the first with `a` and the third with `b`; the teacher,
-//! a mean of the student over time, sees the second with `a` and the fourth with `b`. What one path says of an image is to be like what
-//! the teacher says with the *other* one, and unlike what it said of images before:
+//! A step has two paths `a` and `b` and four views of its images. The student sees the first with `a` and the third with `b`; the
+//! teacher, a mean of the student over time, sees the second with `a` and the fourth with `b`. What one path says of an image is
+//! to be like what the teacher says with the *other* one, and unlike what it said of images before:
 //!
 //! `ℓ(q, k) = −log (e^{q·k/T} / (e^{q·k/T} + Σ_n e^{q·Q_n/T}))`, `L = ℓ(q_a, k_b) + ℓ(q_b, k_a)`,
 //!
-//! each the mean over the batch, `q` and `k` of length one behind a neck of two linear layers. Afterwards `(k_a + k_b) / 2`, which is shorter
-//! than one, takes the place of the oldest in the queue `Q`.
+//! each the mean over the batch, `q` and `k` of length one behind a neck of two linear layers. Afterwards `(k_a + k_b) / 2`,
+//! which is shorter than one, takes the place of the oldest in the queue `Q`.
 //!
 //! The teacher moves, `θ_k ← m θ_k + (1 − m) θ_q`, with what `a` uses before it answers with `a`, then with what `b` uses: what
 //! both use moves twice a step, what neither uses rests.
 //!
-//! Departures: views differ by the run's own `augment` (crops and mirror images; MoCo-v2's resized crops, colours, grey and blur are
-//! missing); one machine, so batches aren't shuffled between devices; a queue may be any length. With CaLR `ℓ` is weighed by the factor
-//! of the student's path.
+//! Departures: views differ by the run's own `augment` (crops and mirror images; MoCo-v2's resized crops, colours, grey and blur
+//! are missing); one machine, so batches aren't shuffled between devices; a queue may be any length. With CaLR `ℓ` is weighed by
+//! the factor of the student's path.
 
 use std::collections::BTreeMap;
 
@@ -150,7 +150,8 @@ fn contrast(q: &Tensor, k: &Tensor, queue: &Tensor, temperature: f64) -> Tensor 
     logits.cross_entropy_loss::<Tensor>(&first, None, Reduction::Mean, -100, 0.0)
 }
 
-/// The queue with `answers` `[batch, width]` in the place of the oldest; the queue given stays as it is, for a backward pass reads it.
+/// The queue with `answers` `[batch, width]` in the place of the oldest; the queue given stays as it is, for a backward pass
+/// reads it.
 fn enqueued(queue: &Tensor, oldest: i64, answers: &Tensor) -> Tensor {
     let (length, count) = (queue.size()[1], answers.size()[0]);
     let kept = answers.narrow(0, (count - length).max(0), count.min(length));

@@ -1,8 +1,8 @@
 //! Distillation within the supernet: a path is asked to answer as a teacher does.
 //!
-//! `largest`, the teacher of the sandwich rule (US-Net, arXiv:1903.05134; BigNAS, arXiv:2003.11142; PSS-Net, arXiv:2109.05432), is the
-//! most complex path; under momentum separation that of the step's group. Its answer is taken as it is, without a gradient, and it
-//! is asked nothing itself. `kl` is `KL(softmax z_teacher ‖ softmax z)`, the mean over the batch.
+//! `largest`, the teacher of the sandwich rule (US-Net, arXiv:1903.05134; BigNAS, arXiv:2003.11142; PSS-Net, arXiv:2109.05432),
+//! is the most complex path; under momentum separation that of the step's group. Its answer is taken as it is, without a
+//! gradient, and it is asked nothing itself. `kl` is `KL(softmax z_teacher ‖ softmax z)`, the mean over the batch.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};

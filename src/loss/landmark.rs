@@ -1,13 +1,13 @@
 //! Landmark regularisation (CVPR 2021, arXiv:2104.05309): a few architectures whose true order is known keep it in the supernet.
 //!
-//! Once a step, `λ(t) Σ max(0, L(x, y; better) − L(x, y; worse))` over random pairs of landmarks: of two, the truly better one must
-//! not have the greater loss. Both run on one batch, with statistics from it. `λ` is constant within an epoch:
-//! `λ_max · ½ (1 + cos(π (1 + (e − W) / E)))` after `W` epochs without. The denominator is `E` and not `E − W`, as in the official
-//! code, so that `λ` ends below its maximum.
+//! Once a step, `λ(t) Σ max(0, L(x, y; better) − L(x, y; worse))` over random pairs of landmarks: of two, the truly better one
+//! must not have the greater loss. Both run on one batch, with statistics from it. `λ` is constant within an epoch:
+//! `λ_max · ½ (1 + cos(π (1 + (e − W) / E)))` after `W` epochs without. The denominator is `E` and not `E − W`, as in the
+//! official code, so that `λ` ends below its maximum.
 //!
 //! A pair is drawn as there: the worse one uniformly among all but the best, then the better one uniformly among those above.
-//! That isn't uniform over pairs. A supernet of a part of the space ranks the landmarks of its part. With momentum separation the gradient of a pair joins the group of the step's path (ours: the
-//! paper has one group).
+//! That isn't uniform over pairs. A supernet of a part of the space ranks the landmarks of its part. With momentum separation the
+//! gradient of a pair joins the group of the step's path (ours: the paper has one group).
 
 use std::f64::consts::PI;
 use std::path::{Path, PathBuf};

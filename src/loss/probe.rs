@@ -1,8 +1,8 @@
 //! A linear classifier on what the paths see, through which nothing is learnt but itself: it says how good features are that were
 //! learnt without labels (Π-NAS, ICCV 2021: the supernet is frozen, then a classifier that all paths share is trained on labels).
 //!
-//! The classifier is the last layer of the network, so that subnets of a supernet without labels are judged, searched and exported
-//! as any others are. Ours: it learns all along and not afterwards, with the batch and rate of the run.
+//! The classifier is the last layer of the network, so that subnets of a supernet without labels are judged, searched and
+//! exported as any others are. Ours: it learns all along and not afterwards, with the batch and rate of the run.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;

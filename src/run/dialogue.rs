@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::limits::meeting;
 use super::recipe::{Limits, SearchConfig};
-use super::search::meeting;
 use crate::arch::{Arch, Region};
 use crate::graph::{Graph, Plan};
 use crate::search::{Query, StrategyConfig, Study, Trial, fronts};

@@ -4,18 +4,16 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::evaluate::Evaluator;
+use super::evaluations::{Evaluation, Evaluations, Identity};
 use super::export::latency_as_shipped;
 use super::forest::Forest;
 use super::images::RunData;
 use super::recipe::{Recipe, SearchConfig};
 use super::runtime::{self, Latency};
-use super::search::{Evaluation, Identity, Remembered, append, remembered};
 use crate::Result;
 use crate::arch::{Arch, Cost, Gene, Metric};
-use crate::graph::{Graph, Plan};
+use crate::graph::Plan;
 use crate::search::Query;
-use crate::space::Norm;
 
 /// How good is an architecture? Whoever answers this can be searched, by any strategy.
 pub trait Judge: Send {
@@ -48,18 +46,13 @@ pub trait Judge: Send {
 pub struct Supernets {
     config: SearchConfig,
     recipe: Arc<Recipe>,
-    forest: Forest,
+    evaluations: Evaluations,
     /// What may be chosen within the region that they serve.
     genes: Vec<Gene>,
-    /// The same space with own norms: what is counted and timed.
-    counted: Graph,
-    evaluator: Evaluator,
     /// Cost and name of everything that was drawn, since draws repeat; no name for what doesn't read the image.
     looked_at: HashMap<Arch, (Cost, Option<String>)>,
-    known: HashMap<(String, Option<usize>), Evaluation>,
     /// By name: a network is timed once, on however many images it is judged.
     timed: HashMap<String, Latency>,
-    memory: Option<PathBuf>,
 }
 
 impl Supernets {
@@ -68,41 +61,32 @@ impl Supernets {
     /// `memory`, a file of JSON lines, keeps every evaluation: who asks again, with the same recipe, weights and images, gets
     /// the same answer.
     pub fn new(recipe: Arc<Recipe>, forest: Forest, data: &RunData, memory: Option<PathBuf>) -> Result<Self> {
-        let mut config = recipe.search.clone();
-        let counted = forest.space().graph(forest.task(), Norm::Own)?;
+        let config = recipe.search.clone();
         if config.needs_latency() {
             runtime::check()?;
         }
-        let validation = data.validation.first(config.images_of(data.validation.len())?);
-        let (batch, place) = (data.memory.batch(config.batch)?, memory.map(|file| move |_: &Identity| file));
-        let Remembered { batch, known, file: memory } = remembered(&recipe, &forest, &validation, batch, place)?;
-        config.batch = batch;
-        let compute = recipe.compute(forest.device())?;
-        let evaluator = Evaluator::new(validation, &data.train, &config.bn, batch, compute, recipe.seed);
-        let timed = known.iter().filter_map(|evaluation| Some((evaluation.key.clone(), evaluation.latency_ms?))).collect();
-        let known = known.into_iter().map(|evaluation| ((evaluation.key.clone(), evaluation.images), evaluation)).collect();
         let genes = forest.region().genes(forest.graph().genes());
-        Ok(Self { config, recipe, forest, genes, counted, evaluator, looked_at: HashMap::new(), known, timed, memory })
+        let evaluations = Evaluations::new(&recipe, forest, data, memory.map(|file| move |_: &Identity| file))?;
+        let timed = evaluations.known().filter_map(|evaluation| Some((evaluation.key.clone(), evaluation.latency_ms?))).collect();
+        Ok(Self { config, recipe, evaluations, genes, looked_at: HashMap::new(), timed })
     }
 
     /// What `arch` costs without its dead operations, and the name of what it computes if that depends on the image.
     fn look_at(&mut self, arch: &Arch) -> &(Cost, Option<String>) {
-        let Self { forest, counted, looked_at, .. } = self;
+        let Self { evaluations, looked_at, .. } = self;
         looked_at.entry(arch.clone()).or_insert_with(|| {
-            let arch = forest.region().lift(arch);
-            let plan = Plan::live(forest.graph(), &arch);
-            (counted.cost(&forest.canonical(&arch)), plan.reads_image().then(|| plan.key()))
+            let arch = evaluations.forest.region().lift(arch);
+            let plan = Plan::live(evaluations.forest.graph(), &arch);
+            (evaluations.cost(&evaluations.forest.canonical(&arch)), plan.reads_image().then(|| plan.key()))
         })
     }
 
     /// Milliseconds of `arch`, which is called `name`, where the search wants to know them.
     fn latency(&mut self, arch: &Arch, name: &str) -> Result<Option<Latency>> {
-        let Self { config, recipe, forest, timed, .. } = self;
+        let Self { config, recipe, evaluations, timed, .. } = self;
         if config.needs_latency() && !timed.contains_key(name) {
-            timed.insert(
-                name.to_owned(),
-                latency_as_shipped(forest.space(), forest.task(), arch, recipe.export.opset, &recipe.latency)?,
-            );
+            let (space, task) = (evaluations.forest.space(), evaluations.forest.task());
+            timed.insert(name.to_owned(), latency_as_shipped(space, task, arch, recipe.export.opset, &recipe.latency)?);
         }
         Ok(timed.get(name).copied())
     }
@@ -122,38 +106,29 @@ impl Judge for Supernets {
     }
 
     fn reported(&self, arch: &Arch) -> Arch {
-        self.forest.canonical(&self.forest.region().lift(arch))
+        self.evaluations.forest.canonical(&self.evaluations.forest.region().lift(arch))
     }
 
     fn text(&self, reported: &Arch) -> String {
-        self.forest.space().text(reported)
+        self.evaluations.forest.space().text(reported)
     }
 
     fn judge(&mut self, Query { arch, images }: &Query, name: &str) -> Result<Evaluation> {
-        if let Some(known) = self.known.get(&(name.to_owned(), *images)) {
+        if let Some(known) = self.evaluations.recall(name, *images) {
             return Ok(known.clone());
         }
         let arch = self.reported(arch);
-        let (Cost { params, macs, .. }, latency_ms) = (self.counted.cost(&arch), self.latency(&arch, name)?);
-        let within = |latency: &Latency| self.config.limits.latency_ms.is_none_or(|limit| limit.allows(latency.median));
-        let accuracy = match latency_ms.as_ref().is_none_or(within) {
-            true => Some(self.evaluator.accuracy_on(&self.forest, &arch, *images)?),
-            false => None,
-        };
-        let (text, key, bn) = (self.text(&arch), name.to_owned(), self.config.bn_text());
-        let evaluation = Evaluation { arch: text, key, params, macs, accuracy, bn, images: *images, latency_ms };
-        if let Some(path) = &self.memory {
-            append(path, &evaluation)?;
-        }
-        self.known.insert((evaluation.key.clone(), evaluation.images), evaluation.clone());
-        Ok(evaluation)
+        let latency = self.latency(&arch, name)?;
+        let limit = self.config.limits.latency_ms.unwrap_or_default();
+        let is_within = latency.is_none_or(|latency| limit.allows(latency.median));
+        self.evaluations.judge(&arch, name, *images, latency, is_within)
     }
 
     fn bn(&self) -> Option<String> {
-        Some(self.config.bn_text())
+        Some(self.evaluations.bn.clone())
     }
 
     fn into_forest(self: Box<Self>) -> Option<Forest> {
-        Some(self.forest)
+        Some(self.evaluations.forest)
     }
 }

@@ -172,7 +172,8 @@ impl Bounds {
     }
 }
 
-/// Paths whose values a training step keeps at once: a term's own while it looks at a path, then those of all that look at the step.
+/// Paths whose values a training step keeps at once: a term's own while it looks at a path, then those of all that look at the
+/// step.
 fn passes(terms: &[LossConfig]) -> u64 {
     let of_path = terms.iter().map(|term| term.passes_of_path()).max().unwrap_or(1);
     of_path.max(terms.iter().map(|term| term.passes_of_step()).sum())

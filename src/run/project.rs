@@ -1,9 +1,9 @@
 //! A whole run in one folder: train, search, retrain, export, prove, report. Every phase leaves files that the next one
 //! starts from, so a run that was stopped anywhere goes on from there.
 //!
-//! `supernet.safetensors` (and `forest.json` with `supernet-N.safetensors` where it is split), `supernet.picks.txt` (what a sampler would
-//! pick that has learnt that), `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`, `result.json`,
-//! `report.html`.
+//! `supernet.safetensors` (and `forest.json` with `supernet-N.safetensors` where it is split), `supernet.picks.txt` (what a
+//! sampler would pick that has learnt that), `evaluations.jsonl`, `subnet-N.safetensors`, `subnet-N.onnx`, `events.jsonl`,
+//! `result.json`, `report.html`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -16,14 +16,16 @@ use serde_json::{Map, Value, json};
 use super::checkpoint;
 use super::checkpoint::Saved;
 use super::evaluate::{chosen, cut_out};
+use super::evaluations::Evaluation;
 use super::export;
 use super::forest::{self, Branching, Forest, Named, Tree, heir};
 use super::images::RunData;
 use super::job::{Cancel, Event, Job, drive};
+use super::limits;
 use super::model::{Model, Part, space_hash};
 use super::probe::Gradients;
 use super::recipe::{BnPolicy, LatencyConfig, Recipe, Start};
-use super::search::{self, Evaluation, Search};
+use super::search::Search;
 use super::trainer::{Trainer, seed_of_level};
 use super::{report, runtime, versions};
 use crate::arch::{Arch, Region};
@@ -83,7 +85,7 @@ impl Project {
         let data = RunData::new(&recipe, data)?;
         // Better now than after an hour of training.
         runtime::check()?;
-        search::check(&recipe, &data.task)?;
+        limits::check(&recipe, &data.task)?;
         recipe.check_splits(recipe.space.graph(&data.task, Norm::Shared)?.genes())?;
         data.memory.check(&recipe)?;
         files::make_writable_folder(folder)?;

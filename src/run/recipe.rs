@@ -125,7 +125,7 @@ fn is_task_alone(loss: &[LossConfig]) -> bool {
     loss == task_alone()
 }
 
-/// The `[train]` table. The defaults are the settings of the paper on NAS-Bench-201.
+/// The `[train]` table. The defaults are the settings of the paper on NAS-Evaluations-201.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::evaluations::Evaluation;
 use super::forest::Forest;
 use super::judge::Judge;
+use super::limits::{excess, unreachable_limit};
 use super::recipe::Recipe;
 use super::runtime::Latency;
-use super::search::{Evaluation, excess, unreachable_limit};
 use crate::Result;
 use crate::arch::{Arch, Gene, Metric};
 use crate::graph::Graph;

@@ -154,8 +154,8 @@ impl Trainer {
         Ok(trainer)
     }
 
-    /// Whether a step broke off by a panic, such as a lack of memory, after it had begun to change what a checkpoint holds. Else the
-    /// state is that before the step, and the run can go on.
+    /// Whether a step broke off by a panic, such as a lack of memory, after it had begun to change what a checkpoint holds. Else
+    /// the state is that before the step, and the run can go on.
     pub fn is_torn(&self) -> bool {
         self.torn
     }
@@ -495,7 +495,8 @@ fn smallest(graph: &Graph, region: &Region) -> Arch {
     graph.least_living(region, |arch| graph.cost(arch).complexity as f64)
 }
 
-/// The least complex path of each momentum group that reads the image, where there are groups; nothing for groups outside the region.
+/// The least complex path of each momentum group that reads the image, where there are groups; nothing for groups outside the
+/// region.
 fn smallest_of_groups(graph: &Graph, region: &Region, split: Option<usize>) -> Vec<Option<Arch>> {
     let Some(gene) = split else { return vec![] };
     let group = |option: usize| region.options(gene).contains(&option).then(|| region.with(gene, &[option]).ok()).flatten();

@@ -1,5 +1,5 @@
-//! Two paths a step that have no option in common (Π-NAS, arXiv:2108.09671): for each gene two distinct options, every ordered pair
-//! equally likely. A gene with one allowed option has it in both.
+//! Two paths a step that have no option in common (Π-NAS, arXiv:2108.09671): for each gene two distinct options, every ordered
+//! pair equally likely. A gene with one allowed option has it in both.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,12 @@
-//! Prioritised subnet sampling (PSS-Net, arXiv:2109.05432): training concentrates on the subnets that are good for what they cost.
+//! Prioritised subnet sampling (PSS-Net, arXiv:2109.05432): training concentrates on the subnets that are good for what they
+//! cost.
 //!
-//! Costs are cut into buckets, `target(m) = round((m − o) / step) · step + o` with `o = from mod step`, and every bucket has a pool of
-//! its best subnets so far. A step draws a bucket uniformly among those of all metrics, then one path:
-//! with probability `p`, or while the pool isn't full, from the space, else from the pool with probability `softmax(score / τ)`.
-//! `p` and `τ` fall geometrically over the epochs, `first · (last / first)^(e / E)`. A score is minus the loss on the batch of
-//! the step; one that is known moves by `0.9 · old + 0.1 · new`, since losses on unlike batches can't be compared. A pool that
-//! overflows loses its worst.
+//! Costs are cut into buckets, `target(m) = round((m − o) / step) · step + o` with `o = from mod step`, and every bucket has a
+//! pool of its best subnets so far. A step draws a bucket uniformly among those of all metrics, then one path: with probability
+//! `p`, or while the pool isn't full, from the space, else from the pool with probability `softmax(score / τ)`. `p` and `τ` fall
+//! geometrically over the epochs, `first · (last / first)^(e / E)`. A score is minus the loss on the batch of the step; one that
+//! is known moves by `0.9 · old + 0.1 · new`, since losses on unlike batches can't be compared. A pool that overflows loses its
+//! worst.
 //!
 //! To draw from the space within a bucket, options are drawn gene by gene with the frequencies that they had among the subnets
 //! of the bucket in `draws` uniform draws, until the cost is in the bucket.

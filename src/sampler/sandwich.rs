@@ -1,8 +1,8 @@
-//! The sandwich rule (US-Net, arXiv:1903.05134): beside the paths of an inner sampler, each step trains the largest and the smallest
-//! path there is.
+//! The sandwich rule (US-Net, arXiv:1903.05134): beside the paths of an inner sampler, each step trains the largest and the
+//! smallest path there is.
 //!
-//! Under momentum separation these take the option that the inner path has for the split gene, since all paths of a step are in one
-//! group: they are the largest and the smallest of the group.
+//! Under momentum separation these take the option that the inner path has for the split gene, since all paths of a step are in
+//! one group: they are the largest and the smallest of the group.
 
 use serde::{Deserialize, Serialize};
 
@@ -89,11 +89,11 @@ mod tests {
     #[test]
     fn the_extremes_lie_around_and_stay_in_the_group() {
         let toy = toy(&[3, 3, 3]);
-        let mut sampler = Sandwich::default().build(&toy.scope(None)).unwrap();
+        let [mut whole, mut grouped] = [None, Some(1)].map(|split| Sandwich::default().build(&toy.scope(split)).unwrap());
         for step in 0..20 {
-            let paths = sampler.ask(&toy.ask(None, step));
+            let paths = whole.ask(&toy.ask(None, step));
             assert_eq!([paths[0].options(), paths[2].options(), vec![paths.len()]], [vec![2; 3], vec![0; 3], vec![3]]);
-            let paths = sampler.ask(&toy.ask(Some(1), step));
+            let paths = grouped.ask(&toy.ask(Some(1), step));
             let option = paths[1].option(1);
             assert_eq!([paths[0].options(), paths[2].options()], [vec![2, option, 2], vec![0, option, 0]]);
         }

@@ -1,18 +1,20 @@
 //! Probability shift (ShiftNAS, arXiv:2307.08300): training goes where it is still wanted, and a generator learns to write
 //! architectures of a wanted cost.
 //!
-//! Costs of the space are cut into bins. A step draws a bin `b` from `softmax(B)` and asks the generator for a path of the bin's cost
-//! `C`; its loss and its cost teach the generator (Adam). After a warm-up, every so many steps, `B` moves (Adam) up the slope of
-//! `Σ softmax(B)_b s_b`, where `s_b = ‖∇_w L_validation(w, α_b)‖` says how far the paths of a bin are from having learnt enough.
+//! Costs of the space are cut into bins. A step draws a bin `b` from `softmax(B)` and asks the generator for a path of the bin's
+//! cost `C`; its loss and its cost teach the generator (Adam). After a warm-up, every so many steps, `B` moves (Adam) up the
+//! slope of `Σ softmax(B)_b s_b`, where `s_b = ‖∇_w L_validation(w, α_b)‖` says how far the paths of a bin are from having learnt
+//! enough.
 //!
 //! The generator is an LSTM that is given `C` and what it chose last, and chooses option by option with straight-through
-//! Gumbel-softmax. It is taught by `L_task + λ L_RC` with `L_RC = (Σ_i Σ_j c_ij p_ij − C)²`, `c_ij` the cost of option `j` of gene `i`.
+//! Gumbel-softmax. It is taught by `L_task + λ L_RC` with `L_RC = (Σ_i Σ_j c_ij p_ij − C)²`, `c_ij` the cost of option `j` of
+//! gene `i`.
 //!
-//! Ours, since the paper doesn't say or its space is another: `λ` and the temperature; costs in units of one bin; what a gene costs
-//! is counted as if costs added up over genes; `s_b` from one path and one batch, without finite differences; of 16 drafts
-//! the one of the nearest cost is picked in the end; and the slope of
-//! `L_task`, which is the score function `(L − mean of the bin) ∇ log p(α)`, for in a space of choices its slope through
-//! the path would need every option to be run. The mapping of one-hot choices to masks belongs to widths, which no space here has.
+//! Ours, since the paper doesn't say or its space is another: `λ` and the temperature; costs in units of one bin; what a gene
+//! costs is counted as if costs added up over genes; `s_b` from one path and one batch, without finite differences; of 16 drafts
+//! the one of the nearest cost is picked in the end; and the slope of `L_task`, which is the score function
+//! `(L − mean of the bin) ∇ log p(α)`, for in a space of choices its slope through the path would need every option to be run.
+//! The mapping of one-hot choices to masks belongs to widths, which no space here has.
 
 use std::collections::BTreeMap;
 

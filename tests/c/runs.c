@@ -100,6 +100,11 @@ static void files(snt_context *context, snt_dataset *dataset) {
     snt_buffer recipe = {NULL, 0, NULL}, latency = {NULL, 0, NULL};
     snt_model *model = NULL;
     snt_space *space = NULL;
+    snt_strategy *strategy = NULL;
+    snt_status status;
+    char arch[64];
+    double figure;
+    int asked = 0;
     put("space.toml", SPACE);
     put("recipe.toml", "validation = 16\nspace = { kind = \"file\", path = \"space.toml\" }\ntrain = { batch = 8 }\n");
     OK(snt_recipe_json("recipe.toml", &recipe, &error));
@@ -114,6 +119,15 @@ static void files(snt_context *context, snt_dataset *dataset) {
     TRUE_(holds(&latency, "\"median\":"));
     REFUSED(SNT_E_INVALID_ARGUMENT, "latency.seconds", snt_space_latency(space, "|conv~0|+|none~0|conv~1|", "{\"seconds\": 0}", &latency, &error));
     REFUSED(SNT_E_INVALID_ARGUMENT, "arch", snt_space_latency(space, "|what~0|", NULL, &latency, &error));
+    OK(snt_strategy_create(space, "{\"strategy\": {\"kind\": \"exhaustive\"}}", 0, &strategy, &error));
+    while ((status = snt_strategy_ask(strategy, arch, sizeof arch, NULL, NULL, &error)) == SNT_OK) {
+        asked++;
+        figure = (double)asked;
+        OK(snt_strategy_tell(strategy, arch, &figure, 1, &error));
+    }
+    /* Of the eight, three read nothing, and three are the edge from the input to the output alone. */
+    TRUE_(status == SNT_END && asked == 3);
+    snt_strategy_free(strategy);
     snt_space_free(space);
     put("space.toml", "[operations]\nnone = { kind = \"nothing\" }\n");
     REFUSED(SNT_E_INVALID_ARGUMENT, "space.toml:2: operations.none.kind", snt_space_load(context, "space.toml", dataset, &space, &error));

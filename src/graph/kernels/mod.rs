@@ -199,8 +199,8 @@ pub(crate) fn sgd(
     });
 }
 
-/// Calls `work`, which must not panic, with 0…`count`, each on one of libtorch's threads as far as there are so many. What libtorch
-/// does within is done by that thread alone.
+/// Calls `work`, which must not panic, with 0…`count`, each on one of libtorch's threads as far as there are so many. What
+/// libtorch does within is done by that thread alone.
 pub(super) fn on_threads(count: usize, work: &(dyn Fn(usize) + Sync)) {
     extern "C" fn call(work: *const c_void, at: i64) {
         // SAFETY: the reference below, which outlives the call that it is handed to.
