@@ -293,7 +293,7 @@ typedef struct {
    */
   uint64_t total;
   /**
-   * Seconds since the job was made.
+   * Seconds since the job was made; in the snt_folder_ functions, since this phase or network began in this call.
    */
   double seconds;
   /**
@@ -362,8 +362,9 @@ typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
 #define SNT_E_UNSUPPORTED 103
 
 /**
- * Memory ran out, of the host or of the device. A training that failed for it is left as it was before the step, unless
- * SNT_E_POISONED says otherwise.
+ * Memory ran out, of the host or of the device. A training job that finds none for a step leaves its model as it was before that
+ * step, unless the step had begun to change it, by running statistics (a retraining) or by what a sampler or a loss remembers:
+ * SNT_E_POISONED then.
  */
 #define SNT_E_OUT_OF_MEMORY 104
 
@@ -418,7 +419,7 @@ typedef int32_t (*snt_event_fn)(void *user, const snt_event *event);
 #define SNT_E_BUSY 114
 
 /**
- * An internal error left the object unusable: free it.
+ * An error in the middle of a step left the object unusable: free it.
  */
 #define SNT_E_POISONED 115
 
@@ -717,8 +718,8 @@ snt_status snt_space_cost_json(const snt_space *space,
  * in ONNX Runtime on this machine's CPU.
  *
  * `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
- * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table
- * says (2), twice at most, or for six runs. @since 0.1
+ * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for at
+ * most twice the table's `seconds` (2 by default), longer only if six runs take longer. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -737,7 +738,8 @@ SNT_API void snt_space_free(snt_space *space);
 
 /**
  * Begins a search of `space`. `topic_json` may be NULL or hold two keys of a recipe's [search] table: "strategy", such as
- * {"kind": "nsga2", "population": 50}, and "limits" on params and macs. All chance comes from `seed`: the same answers give
+ * {"kind": "nsga2", "population": 50}, and "limits" on params and macs,
+ * which count without dead operations. All chance comes from `seed`: the same answers give
  * the same questions.
  *
  * `out` receives a handle that the caller frees with snt_strategy_free; NULL on failure. The space may be freed before. Any
@@ -752,7 +754,8 @@ snt_status snt_strategy_create(const snt_space *space,
                                snt_error **err);
 
 /**
- * The next architecture to judge. You may ask for several before you answer the first.
+ * The next architecture to judge, without operations that nothing reaches or reads: as it would be trained and exported. You may
+ * ask for several before you answer the first.
  *
  * SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to
  * try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves
@@ -804,8 +807,8 @@ snt_status snt_strategy_result_json(const snt_strategy *strategy,
 SNT_API void snt_strategy_free(snt_strategy *strategy);
 
 /**
- * Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so
- * that the text is all that snt_model_create and the snt_folder_ functions need.
+ * Reads a recipe file in TOML and gives it as JSON, with every default filled in and with the space file and the landmarks it
+ * names, so that the text is all that snt_model_create and the snt_folder_ functions need.
  *
  * `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
  * read. @since 0.1
@@ -1009,8 +1012,8 @@ SNT_API void snt_job_cancel(const snt_job *job);
  * has a thread, or of its model as it is if the job has ended.
  *
  * `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the job's
- * event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk.
- * @since 0.1
+ * event function, SNT_E_BUSY while another thread steps the job, waits for a checkpoint, or, after the end, has the model;
+ * SNT_E_POISONED if the job broke off in the middle of a step. Any thread. Blocks until the file is on the disk. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1161,7 +1164,7 @@ snt_status snt_verify(const snt_model *model,
  *
  * `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
  * "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks
- * for the seconds that the table says, twice at most, or for six runs. @since 0.1
+ * for at most twice the table's `seconds`, longer only if six runs take longer. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1177,8 +1180,9 @@ snt_status snt_latency(const snt_model *model,
  *
  * `recipe_text` and `dataset` are those of snt_model_create; `folder` is UTF-8, and made if it isn't there. It holds
  * supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called
- * on this thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for
- * the folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
+ * on this thread, and non-zero stops the work: SNT_CANCELLED, and the next call goes on (a split by gradients that wasn't
+ * finished begins again). `out` receives what snt_model_load gives for the folder's forest.json or supernet; NULL on failure.
+ * The context's device and threads count as the recipe's own. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
  * SNT_E_BUSY while another run uses it. Any thread. Blocks for the training. @since 0.1
  */
 SNT_API

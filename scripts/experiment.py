@@ -240,7 +240,7 @@ def epoch(run: Run, arguments: argparse.Namespace) -> Epoch:
         if process.returncode != 0:
             sys.exit(f"experiment.py: {run.name} ended with status {process.returncode}: {log.read_text()}")
         seconds = json.loads((Path(folder) / "seconds.json").read_text())["train"]
-        return Epoch(seconds, usage.ru_maxrss / 1024)
+        return Epoch(seconds, usage.ru_maxrss * 1024 / 1e6)
 
 
 def spread(values: List[float]) -> str:

@@ -39,12 +39,17 @@ fn beside(path: &Path) -> PathBuf {
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| match error.kind() {
+    fs::read(path).map_err(unread(path))
+}
+
+/// Why a file can't be read.
+fn unread(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| match error.kind() {
         io::ErrorKind::NotFound => {
             Error::NotFound { what: "file", found: path.display().to_string(), wanted: "an existing file".into() }
         }
         _ => Error::io(path)(error),
-    })
+    }
 }
 
 /// Makes a folder and those above it, and checks that files can be written there.
@@ -71,10 +76,10 @@ pub fn find(folder: &Path, names: &[&str], wanted: &str) -> Result<PathBuf> {
 /// All bytes of a file, unpacked where its name ends in `.gz`.
 pub fn unpacked(path: &Path) -> Result<Vec<u8>> {
     if !is_gzip(path) {
-        return fs::read(path).map_err(Error::io(path));
+        return read(path);
     }
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = File::open(path).map_err(unread(path))?;
     match MultiGzDecoder::new(BufReader::new(file)).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         // What the decoder says of its input; all else comes from the operating system.

@@ -52,6 +52,11 @@ impl Region {
         &self.0[gene]
     }
 
+    /// Whether it leaves anything out.
+    pub fn is_part(&self, genes: &[Gene]) -> bool {
+        self.0.iter().zip(genes).any(|(options, gene)| options.len() < gene.options.len())
+    }
+
     /// Whether `gene` has one allowed option only.
     pub fn fixes(&self, gene: usize) -> bool {
         self.0[gene].len() == 1
@@ -81,6 +86,24 @@ impl Region {
         let both = |(mine, theirs): (&Vec<usize>, &Vec<usize>)| mine.iter().copied().filter(|x| theirs.contains(x)).collect();
         let options: Vec<Vec<usize>> = self.0.iter().zip(&other.0).map(both).collect();
         options.iter().all(|options| !options.is_empty()).then_some(Self(options))
+    }
+
+    /// All that lie within, one after the other: for few genes.
+    pub fn archs(&self) -> impl Iterator<Item = Arch> {
+        let mut next = Some(vec![0; self.0.len()]);
+        std::iter::from_fn(move || {
+            let places = next.clone()?;
+            let arch = Arch(places.iter().zip(&self.0).map(|(&at, options)| options[at] as u16).collect());
+            // Counts up, the last gene fastest.
+            let turns = (0..places.len()).rev().find(|&gene| places[gene] + 1 < self.0[gene].len());
+            next = turns.map(|gene| {
+                let mut places = places;
+                places[gene] += 1;
+                places[gene + 1..].fill(0);
+                places
+            });
+            Some(arch)
+        })
     }
 
     /// How many architectures lie within: exact up to 2⁵³, and never counted one by one.
@@ -129,6 +152,14 @@ fn one_of<'a>(names: impl Iterator<Item = &'a String>) -> String {
 mod tests {
     use super::super::stream::stream;
     use super::*;
+
+    #[test]
+    fn all_are_counted_once() {
+        let region = Region::whole(&genes()).with(0, &[0, 2]).unwrap();
+        let all: Vec<Arch> = region.archs().collect();
+        assert!(all.len() as f64 == region.size() && all.iter().all(|arch| region.contains(arch)));
+        assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
+    }
 
     fn genes() -> Vec<Gene> {
         let gene = |name: &str, options: &str| Gene { name: name.into(), options: options.split(' ').map(Into::into).collect() };

@@ -1,6 +1,7 @@
 //! Where and how: the device, the threads, the logger.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use super::boundary::{Growing, User, caught, drop_handle, give, init, optional_text, sized};
@@ -42,7 +43,8 @@ pub struct snt_context_params {
 }
 
 impl Growing for snt_context_params {
-    const LEAST: usize = size_of::<Self>(); // 0.1
+    // `log_user` is the last member of 0.1.
+    const LEAST: usize = offset_of!(Self, log_user) + size_of::<*mut c_void>();
 }
 
 pub(super) struct Context {

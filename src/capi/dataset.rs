@@ -1,6 +1,7 @@
 //! Images and labels: from files, or from the caller's memory.
 
 use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -63,7 +64,8 @@ pub struct snt_data_view {
 }
 
 impl Growing for snt_data_view {
-    const LEAST: usize = size_of::<Self>(); // 0.1
+    // `user` is the last member of 0.1.
+    const LEAST: usize = offset_of!(Self, user) + size_of::<*mut c_void>();
 }
 
 /// Where `snt_dataset_from_iter` gets its images from, one at a time. Call snt_data_iter_init first, so that members of later
@@ -93,7 +95,8 @@ pub struct snt_data_iter {
 }
 
 impl Growing for snt_data_iter {
-    const LEAST: usize = size_of::<Self>(); // 0.1
+    // `dtype` is the last member of 0.1.
+    const LEAST: usize = offset_of!(Self, dtype) + size_of::<i32>();
 }
 
 /// A label is a number of 16 bits.

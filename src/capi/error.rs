@@ -39,7 +39,8 @@ impl Failure {
     pub fn of_panic(panic: &(dyn std::any::Any + Send)) -> Self {
         let text =
             panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-        let lack = ["out of memory", "can't allocate memory", "not enough memory"].iter().any(|words| text.contains(words));
+        let lack =
+            ["out of memory", "can't allocate memory", "not enough memory", "bad_alloc"].iter().any(|words| text.contains(words));
         let failure = match (lack, text.contains("CUDA error")) {
             (true, _) => Self::new(SNT_E_OUT_OF_MEMORY, text),
             (false, true) => Self::new(SNT_E_DEVICE, text),

@@ -96,8 +96,8 @@ pub unsafe extern "C" fn snt_export_onnx(
     err: *mut *mut snt_error,
 ) -> snt_status {
     boundary(err, || {
-        let path = Path::new(text(path, "path")?);
         empty(report);
+        let path = Path::new(text(path, "path")?);
         let job = Exported::new(model, dataset, config_json)?;
         let (bytes, verification) = job.proved()?;
         let known = job.known(&bytes, verification, report)?;
@@ -120,8 +120,8 @@ pub unsafe extern "C" fn snt_export_onnx_memory(
     err: *mut *mut snt_error,
 ) -> snt_status {
     boundary(err, || {
-        write(out, snt_buffer::EMPTY, "out")?;
         empty(report);
+        write(out, snt_buffer::EMPTY, "out")?;
         let job = Exported::new(model, dataset, config_json)?;
         let (bytes, verification) = job.proved()?;
         let known = job.known(&bytes, verification, report)?;
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn snt_verify(
 ///
 /// `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
 /// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks
-/// for the seconds that the table says, twice at most, or for six runs. @since 0.1
+/// for at most twice the table's `seconds`, longer only if six runs take longer. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_latency(

@@ -11,6 +11,7 @@ use super::job::{snt_event_fn, tell};
 use super::model::{Shared, loaded, recipe, snt_model};
 use super::status::snt_status;
 use super::version::{give_json_as, snt_buffer};
+use crate::graph::Process;
 use crate::run::forest;
 use crate::run::job::{Cancel, Event};
 use crate::run::project::{Project, Watch};
@@ -20,6 +21,7 @@ struct Onlooker {
     function: snt_event_fn,
     user: User,
     cancel: Cancel,
+    process: Process,
     /// What the last event was about, and how many of its steps were done before.
     about: (String, Option<String>),
     before: u64,
@@ -34,6 +36,7 @@ impl Watch for Onlooker {
         if tell(self.function, self.user, event, self.before) {
             self.cancel.cancel();
         }
+        self.process.apply(); // the caller's function may have begun a job with other settings
     }
 }
 
@@ -49,10 +52,10 @@ fn opened(
     let mut recipe = recipe(text(recipe_text, "recipe_text")?)?;
     borrow(context, "context")?.0.insist(&mut recipe);
     let data = &borrow(dataset, "dataset")?.data;
-    let cancel = Cancel::default();
+    let (cancel, process) = (Cancel::default(), recipe.process());
     let project = Project::open(recipe, data, Path::new(text(folder, "folder")?), cancel.clone())?;
     let about = (String::new(), None);
-    Ok((project, Onlooker { function: event, user: User(user), cancel, about, before: 0 }))
+    Ok((project, Onlooker { function: event, user: User(user), cancel, process, about, before: 0 }))
 }
 
 /// Trains the supernet of a recipe and all that its [[split]] tables make of it, in `folder`, with a checkpoint every
@@ -60,8 +63,9 @@ fn opened(
 ///
 /// `recipe_text` and `dataset` are those of snt_model_create; `folder` is UTF-8, and made if it isn't there. It holds
 /// supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called
-/// on this thread, and non-zero stops the work: SNT_CANCELLED, and nothing is lost. `out` receives what snt_model_load gives for
-/// the folder's forest.json or supernet; NULL on failure. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
+/// on this thread, and non-zero stops the work: SNT_CANCELLED, and the next call goes on (a split by gradients that wasn't
+/// finished begins again). `out` receives what snt_model_load gives for the folder's forest.json or supernet; NULL on failure.
+/// The context's device and threads count as the recipe's own. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
 /// SNT_E_BUSY while another run uses it. Any thread. Blocks for the training. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]

@@ -50,7 +50,7 @@ pub struct snt_event {
     pub step: u64,
     /// Steps in all.
     pub total: u64,
-    /// Seconds since the job was made.
+    /// Seconds since the job was made; in the snt_folder_ functions, since this phase or network began in this call.
     pub seconds: f64,
     /// Seconds that the rest will take, by the pace so far.
     pub eta_seconds: f64,
@@ -285,7 +285,8 @@ impl Engine {
 
     fn end(&self, mut task: Task, outcome: Result<()>) {
         let end = match outcome {
-            Err(failure) if failure.panicked && task.is_torn() => {
+            // Bad input is told before anything is changed for good.
+            Err(failure) if (failure.panicked || failure.status == SNT_E_NUMERIC) && task.is_torn() => {
                 task.claim.poison();
                 End { outcome: Err(failure), found: None }
             }
@@ -686,8 +687,8 @@ pub unsafe extern "C" fn snt_job_cancel(job: *const snt_job) {
 /// has a thread, or of its model as it is if the job has ended.
 ///
 /// `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the job's
-/// event function, SNT_E_BUSY while another thread waits for a checkpoint. Any thread. Blocks until the file is on the disk.
-/// @since 0.1
+/// event function, SNT_E_BUSY while another thread steps the job, waits for a checkpoint, or, after the end, has the model;
+/// SNT_E_POISONED if the job broke off in the middle of a step. Any thread. Blocks until the file is on the disk. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_char, err: *mut *mut snt_error) -> snt_status {

@@ -194,8 +194,8 @@ pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> 
     Ok(Shared::forest(context.0.clone(), saved, others))
 }
 
-/// Reads a recipe file, in TOML: what it leaves out written out, and the space file and the landmarks that it may name in it, so
-/// that the text is all that snt_model_create and the snt_folder_ functions need.
+/// Reads a recipe file in TOML and gives it as JSON, with every default filled in and with the space file and the landmarks it
+/// names, so that the text is all that snt_model_create and the snt_folder_ functions need.
 ///
 /// `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
 /// read. @since 0.1

@@ -197,8 +197,8 @@ pub unsafe extern "C" fn snt_space_cost_json(
 /// in ONNX Runtime on this machine's CPU.
 ///
 /// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
-/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for the seconds that the table
-/// says (2), twice at most, or for six runs. @since 0.1
+/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for at
+/// most twice the table's `seconds` (2 by default), longer only if six runs take longer. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_latency(

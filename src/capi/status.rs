@@ -21,8 +21,9 @@ pub const SNT_E_INVALID_STATE: snt_status = 101;
 pub const SNT_E_NOT_FOUND: snt_status = 102;
 /// Legal, but not built here.
 pub const SNT_E_UNSUPPORTED: snt_status = 103;
-/// Memory ran out, of the host or of the device. A training that failed for it is left as it was before the step, unless
-/// SNT_E_POISONED says otherwise.
+/// Memory ran out, of the host or of the device. A training job that finds none for a step leaves its model as it was before that
+/// step, unless the step had begun to change it, by running statistics (a retraining) or by what a sampler or a loss remembers:
+/// SNT_E_POISONED then.
 pub const SNT_E_OUT_OF_MEMORY: snt_status = 104;
 /// The device asked for isn't there; nothing falls back to another.
 pub const SNT_E_DEVICE_UNAVAILABLE: snt_status = 105;
@@ -44,7 +45,7 @@ pub const SNT_E_VERIFY_FAILED: snt_status = 112;
 pub const SNT_E_TIMEOUT: snt_status = 113;
 /// A job or another call has the object: wait for its end.
 pub const SNT_E_BUSY: snt_status = 114;
-/// An internal error left the object unusable: free it.
+/// An error in the middle of a step left the object unusable: free it.
 pub const SNT_E_POISONED: snt_status = 115;
 /// A bug of this library.
 pub const SNT_E_INTERNAL: snt_status = 116;

@@ -24,7 +24,8 @@ fn dialogue<'a>(strategy: *const snt_strategy) -> Result<MutexGuard<'a, Dialogue
 }
 
 /// Begins a search of `space`. `topic_json` may be NULL or hold two keys of a recipe's [search] table: "strategy", such as
-/// {"kind": "nsga2", "population": 50}, and "limits" on params and macs. All chance comes from `seed`: the same answers give
+/// {"kind": "nsga2", "population": 50}, and "limits" on params and macs,
+/// which count without dead operations. All chance comes from `seed`: the same answers give
 /// the same questions.
 ///
 /// `out` receives a handle that the caller frees with snt_strategy_free; NULL on failure. The space may be freed before. Any
@@ -46,7 +47,8 @@ pub unsafe extern "C" fn snt_strategy_create(
     })
 }
 
-/// The next architecture to judge. You may ask for several before you answer the first.
+/// The next architecture to judge, without operations that nothing reaches or reads: as it would be trained and exported. You may
+/// ask for several before you answer the first.
 ///
 /// SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to
 /// try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves

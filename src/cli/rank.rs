@@ -226,6 +226,11 @@ impl<'a> Judge<'a> {
         for path in self.names().map(Path::new).filter(|name| is_checkpoint(name)) {
             let Manifest { space, task, recipe, .. } = first(path)?;
             let taught = recipe.train.taught();
+            if let Some(unread) = recipe.train.loss.iter().find_map(|term| term.unread()) {
+                let what =
+                    format!("found landmarks in the file {}, wanted them in the checkpoint: train it again", unread.display());
+                return Err(Error::corrupt(path, what));
+            }
             if taught.is_empty() {
                 continue;
             }

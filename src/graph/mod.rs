@@ -232,20 +232,23 @@ impl Graph {
     }
 
     /// The same among those architectures of `region` that read the image: a network whose every branch is dead answers the same
-    /// to everything, however small it is. Where the way down ends in one, it begins anew elsewhere; if all end so, gives a dead
-    /// one.
+    /// to everything, however small it is. The least of the [`ends`](Self::ends); exact where costs add up and no branch can be
+    /// dead. A dead one if all ends are.
     pub fn least_living(&self, region: &Region, value: impl Fn(&Arch) -> f64) -> Arch {
-        let is_dead = |arch: &Arch| !Plan::live(self, arch).reads_image();
+        let order = |a: &(f64, Arch), b: &(f64, Arch)| a.0.total_cmp(&b.0);
+        let least = self.ends(region, &value).map(|end| (value(&end), end)).min_by(order);
+        least.map_or_else(|| self.nth(region, 0), |(_, end)| end)
+    }
+
+    /// Where the ways down in `value`, gene by gene, end among the architectures of `region` that read the image, from the first
+    /// options, the second ones and so on. One way only where no branch can be dead: none ends elsewhere, if costs add up.
+    pub fn ends(&self, region: &Region, value: &dyn Fn(&Arch) -> f64) -> impl Iterator<Item = Arch> {
+        let can_die = self.nodes.iter().any(|node| matches!(node, Node::Op { op: Op::Zero(_), .. }));
+        let is_dead = move |arch: &Arch| can_die && !Plan::live(self, arch).reads_image();
         let most = self.genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1);
-        let ends = (0..most).map(|start| self.descend(region, self.nth(region, start), &|arch| (is_dead(arch), value(arch))));
-        let mut dead = None;
-        for end in ends {
-            if !is_dead(&end) {
-                return end;
-            }
-            dead.get_or_insert(end);
-        }
-        dead.expect("there is one start at least")
+        let starts = 0..if can_die { most } else { 1 };
+        let ends = starts.map(move |n| self.descend(region, self.nth(region, n), &|arch| (is_dead(arch), value(arch))));
+        ends.filter(move |end| !is_dead(end))
     }
 
     /// The architecture of the `n`th options that `region` allows, or the last where there are fewer.
@@ -257,13 +260,18 @@ impl Graph {
 
     /// Gene by gene to what has the smallest value, from `best` until nothing improves. What is dead comes last.
     fn descend(&self, region: &Region, mut best: Arch, value: &dyn Fn(&Arch) -> (bool, f64)) -> Arch {
+        let mut least = value(&best);
         loop {
             let before = best.clone();
             for gene in 0..self.genes.len() {
-                let candidates = region.options(gene).iter().map(|&option| best.with(gene, option));
-                let measured = candidates.map(|arch| (value(&arch), arch));
-                let order = |(a, _): &((bool, f64), Arch), (b, _): &((bool, f64), Arch)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
-                best = measured.min_by(order).expect("every gene has options").1;
+                for &option in region.options(gene) {
+                    let arch = best.with(gene, option);
+                    let found = value(&arch);
+                    // What is as good stays: a way that is open already may be the cheaper one for a later gene.
+                    if found.0.cmp(&least.0).then(found.1.total_cmp(&least.1)).is_lt() {
+                        (best, least) = (arch, found);
+                    }
+                }
             }
             if best == before {
                 return best;

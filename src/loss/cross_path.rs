@@ -54,7 +54,6 @@ impl Default for CrossPath {
 impl Settings for CrossPath {
     /// The term, with a fresh neck, teacher and queue.
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
-        self.check()?;
         let features = scope.features("loss.cross_path")?;
         let device = scope.network.device();
         let sizes = sizes(features, self.hidden, self.width);
@@ -69,6 +68,18 @@ impl Settings for CrossPath {
             queue: unit(&queue.to_device(device), 0),
             oldest: 0,
         }))
+    }
+
+    fn check(&self) -> Result<()> {
+        let field = |name: &str| format!("loss.cross_path.{name}");
+        within(&field("momentum"), self.momentum, 0.0, 1.0)?;
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return Err(Error::invalid(field("temperature"), self.temperature, "above 0"));
+        }
+        for (name, value) in [("negatives", self.negatives), ("hidden", self.hidden), ("width", self.width)] {
+            within(&field(name), value, 1, 1 << 20)?;
+        }
+        Ok(())
     }
 
     fn passes_of_path(&self) -> u64 {
@@ -89,20 +100,6 @@ impl Settings for CrossPath {
         // Of both directions what the backward pass wants, and of the one that is worked on how the logits came about and their slopes.
         let per_image = 4 * (2 + 4) * (self.negatives + 1) as u64 + 4 * 8 * (self.hidden + self.width) as u64;
         Memory { always, per_image, kept }
-    }
-}
-
-impl CrossPath {
-    fn check(&self) -> Result<()> {
-        let field = |name: &str| format!("loss.cross_path.{name}");
-        within(&field("momentum"), self.momentum, 0.0, 1.0)?;
-        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
-            return Err(Error::invalid(field("temperature"), self.temperature, "above 0"));
-        }
-        for (name, value) in [("negatives", self.negatives), ("hidden", self.hidden), ("width", self.width)] {
-            within(&field(name), value, 1, 1 << 20)?;
-        }
-        Ok(())
     }
 }
 

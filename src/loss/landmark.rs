@@ -18,7 +18,7 @@ use tch::Tensor;
 
 use super::{Batch, Loss, Scope, Settings, Step, Wants};
 use crate::arch::{Arch, stream::stream};
-use crate::error::at_least;
+use crate::error::within;
 use crate::rank::Truth;
 use crate::{Error, Result};
 
@@ -66,6 +66,10 @@ impl Default for Landmark {
 
 impl Settings for Landmark {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
+        if let Some(file) = &self.file {
+            let found = format!("the file {} that wasn't read", file.display());
+            return Err(Error::invalid("loss.landmark", found, "landmarks in `archs`, as reading a recipe gives them"));
+        }
         let archs = self.archs.iter().map(|text| (scope.parse)(text)).collect::<Result<Vec<Arch>>>()?;
         let twice = (0..archs.len()).find(|&at| archs[..at].contains(&archs[at]));
         if let Some(at) = twice {
@@ -75,13 +79,16 @@ impl Settings for Landmark {
             let wanted = "at least 2: `archs` from worst to best, or a `file` with its `score` column";
             return Err(Error::invalid("loss.landmark", format!("{} landmarks", archs.len()), wanted));
         }
-        if !self.weight.is_finite() || self.weight < 0.0 {
-            return Err(Error::invalid("loss.landmark.weight", self.weight, "at least 0"));
-        }
-        at_least("loss.landmark.pairs", self.pairs as f64, 1.0)?;
         let archs = archs.into_iter().filter(|arch| scope.region.contains(arch)).collect();
         let (steps_per_epoch, epochs) = (scope.steps_per_epoch, scope.epochs);
         Ok(Box::new(Ranked { config: self.clone(), archs, steps_per_epoch, epochs }))
+    }
+
+    fn check(&self) -> Result<()> {
+        if !self.weight.is_finite() || self.weight < 0.0 {
+            return Err(Error::invalid("loss.landmark.weight", self.weight, "at least 0"));
+        }
+        within("loss.landmark.pairs", self.pairs, 1, 1 << 16)
     }
 
     fn passes_of_path(&self) -> u64 {
@@ -95,6 +102,10 @@ impl Settings for Landmark {
 
     fn taught(&self) -> &[String] {
         &self.archs
+    }
+
+    fn unread(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     fn resolve(&mut self, folder: &Path) -> Result<()> {
@@ -155,7 +166,8 @@ impl Loss for Ranked {
         if strength == 0.0 || self.archs.len() < 2 {
             return Ok(None);
         }
-        let Batch { images, labels } = step.validation.as_ref().unwrap_or(&step.batch);
+        let of_validation = step.validation.as_ref().filter(|_| self.config.on == On::Validation);
+        let Batch { images, labels } = of_validation.unwrap_or(&step.batch);
         let mut rng = stream(step.seed, "landmark", step.number);
         let loss = |at: usize| step.cross_entropy(&step.forward(&self.archs[at], images), labels);
         let penalties = (0..self.config.pairs).map(|_| {

@@ -97,6 +97,11 @@ pub trait Loss: Send {
 
 /// What a recipe says of a term.
 pub trait Settings {
+    /// Refuses settings that make no sense.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The term, or why it can't be used here.
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>>;
 
@@ -123,6 +128,11 @@ pub trait Settings {
     /// Architectures whose true order a supernet is taught: how well it orders these says nothing of the others.
     fn taught(&self) -> &[String] {
         &[]
+    }
+
+    /// A file that it names and that wasn't read.
+    fn unread(&self) -> Option<&std::path::Path> {
+        None
     }
 
     /// Reads the files that it names, relative to `folder`, in their place: a run is a function of its recipe.

@@ -69,7 +69,7 @@ fn without_order(scores: &Levels) -> Error {
 
 fn levels_of_both(x: &[f64], y: &[f64]) -> Result<(Levels, Levels)> {
     if x.len() != y.len() {
-        return Err(Error::invalid("truth", format!("length {}", y.len()), format!("length {} as of scores", x.len())));
+        return Err(Error::invalid("truth", format!("length {}", y.len()), format!("{}, as many as the scores", x.len())));
     }
     for (name, values) in [("scores", x), ("truth", y)] {
         if values.len() < 2 {
@@ -230,7 +230,7 @@ mod tests {
             assert_eq!(refused[0], refused[1]);
             message.assert_eq(&refused[0]);
         };
-        check(&[1.0, 2.0], &[1.0], expect!["truth: found length 1, wanted length 2 as of scores"]);
+        check(&[1.0, 2.0], &[1.0], expect!["truth: found length 1, wanted 2, as many as the scores"]);
         check(&[1.0], &[1.0], expect!["scores: found length 1, wanted 2 or more"]);
         check(&[1.0, 2.0], &[1.0, f64::NAN], expect!["truth: found NaN at index 1 (counted from 0), wanted numbers"]);
         check(

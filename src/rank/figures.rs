@@ -199,7 +199,7 @@ pub fn precision_at(k: usize, scores: &[f64], truth: &[f64]) -> Result<f64> {
         return Err(Error::invalid(
             "truth",
             format!("length {}", truth.len()),
-            format!("length {} as of the scores", scores.len()),
+            format!("{}, as many as the scores", scores.len()),
         ));
     }
     if !(1..=scores.len()).contains(&k) {

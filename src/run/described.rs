@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::reading::one_of;
 use crate::space::{Custom, KINDS};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 /// Reads a space file.
 pub fn space_file(path: &Path) -> Result<Custom> {
@@ -20,7 +20,7 @@ pub fn space_file(path: &Path) -> Result<Custom> {
 
 /// The text of a TOML file that should be `what`.
 pub(super) fn toml_text(path: &Path, what: &str) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = files::read(path)?;
     String::from_utf8(bytes).map_err(|_| Error::corrupt(path, format!("found bytes that are not UTF-8, wanted {what} in TOML")))
 }
 

@@ -83,7 +83,12 @@ impl Dialogue {
         topic.check()?;
         let first = meeting(&space, &graph, &topic.limits)?;
         let study = Study::new(&topic.strategy, graph.genes(), seed)?.beginning_with(first);
-        Ok(Self { space, graph, limits: topic.limits, study, told: vec![], round: vec![], names: HashMap::new() })
+        let mut dialogue = Self { space, graph, limits: topic.limits, study, told: vec![], round: vec![], names: HashMap::new() };
+        if dialogue.peek() == Next::End {
+            let wanted = "a strategy and limits that leave some: no architecture within was drawn";
+            return Err(Error::invalid("search", "nothing to ask for", wanted));
+        }
+        Ok(dialogue)
     }
 
     /// The next question, and it is taken: it will be answered.

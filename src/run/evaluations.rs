@@ -1,5 +1,5 @@
-//! Subnets of given supernets, judged on given images and remembered: a file of JSON lines keeps every evaluation, so that nothing is
-//! judged twice.
+//! Subnets of given supernets, judged on given images and remembered: a file of JSON lines keeps every evaluation, so that
+//! nothing is judged twice.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -22,11 +22,11 @@ use crate::{Error, Result};
 /// One architecture and what is known of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// In the notation of the space, without dead operations.
+    /// In the notation of the space; without dead operations where a search found it.
     pub arch: String,
     /// Name of what it computes: equal for strings that compute the same.
     pub key: String,
-    /// Trainable numbers as a network that stands alone.
+    /// Trainable numbers as a network that stands alone, without dead operations.
     pub params: u64,
     /// Multiply-accumulates for one image.
     pub macs: u64,
@@ -71,8 +71,8 @@ pub(super) struct Evaluations {
 impl Evaluations {
     /// For subnets of `forest`, judged as the `[search]` table says.
     ///
-    /// `place` gives the file that keeps the evaluations, if any: who asks again, with the same recipe, weights and images, gets the
-    /// same answer.
+    /// `place` gives the file that keeps the evaluations, if any: who asks again, with the same recipe, weights and images, gets
+    /// the same answer.
     pub fn new(
         recipe: &Recipe,
         forest: Forest,
@@ -107,7 +107,8 @@ impl Evaluations {
         self.known.get(&(key.to_owned(), images))
     }
 
-    /// Judges `arch`, which is called `key`, on so many images or on all, and remembers it; without judging it if it lies beyond a limit.
+    /// Judges `arch`, which is called `key`, on so many images or on all, and remembers it; without judging it if it lies beyond
+    /// a limit.
     pub fn judge(
         &mut self,
         arch: &Arch,

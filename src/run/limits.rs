@@ -3,7 +3,7 @@
 use super::export::latency_as_shipped;
 use super::recipe::{Limit, Limits, Recipe};
 use crate::arch::{Arch, Cost, Metric, Region};
-use crate::graph::Graph;
+use crate::graph::{Graph, Plan};
 use crate::space::{Norm, SpaceConfig, Task};
 use crate::{Error, Result};
 
@@ -37,11 +37,20 @@ pub fn check(recipe: &Recipe, task: &Task) -> Result<Option<Arch>> {
     meeting(space, &counted, limits)
 }
 
-/// An architecture that meets the limits on params and MACs, if there are any and one is found; refuses a limit that no
-/// architecture meets. That is exact for each end of a limit by itself. A window, or several limits at once, may turn out to be
-/// beyond reach only in the search: an architecture within is looked for gene by gene, and not finding one proves nothing.
+/// Architectures of a space that are counted one by one where the ways down, gene by gene, find none within.
+const MOST_COUNTED: f64 = 20_000.0;
+
+/// An architecture that meets the limits on params and MACs, if there are any and one is found; refuses limits that no
+/// architecture meets, as far as that can be told. What costs is what is shipped: architectures without dead operations.
+///
+/// An end of a limit that is beyond reach by itself is always refused. A window, or several limits at once, are looked for gene
+/// by gene; not finding one proves nothing, so all architectures are counted where the space is small, and elsewhere it is left
+/// to the search.
 pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<Option<Arch>> {
     let set: Vec<(Metric, Limit)> = limits.set().into_iter().filter(|(metric, _)| metric.of(Cost::default()).is_some()).collect();
+    if set.is_empty() {
+        return Ok(None);
+    }
     let value = |metric: Metric, arch: &Arch| metric.of(counted.cost(arch)).expect("a counted metric");
     let all = Region::whole(counted.genes());
     for &(metric, limit) in &set {
@@ -52,10 +61,31 @@ pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<
             }
         }
     }
-    let share = |&(metric, limit): &(Metric, Limit), arch: &Arch| {
-        excess(limit, value(metric, arch)) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+    let shipped = |metric: Metric, arch: &Arch| metric.of(Plan::live(counted, arch).cost(counted)).expect("a counted metric");
+    let miss = |arch: &Arch| {
+        let cost = Plan::live(counted, arch).cost(counted);
+        let share = |&(metric, limit): &(Metric, Limit)| {
+            let value = metric.of(cost).expect("a counted metric");
+            excess(limit, value) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+        };
+        set.iter().map(share).sum::<f64>()
     };
-    let nearest = counted.least_living(&all, |arch| set.iter().map(|one| share(one, arch)).sum());
-    let meets = set.iter().all(|&(metric, limit)| limit.allows(value(metric, &nearest)));
-    Ok((!set.is_empty() && meets).then_some(nearest))
+    if let Some(found) = counted.ends(&all, &miss).find(|end| miss(end) == 0.0) {
+        return Ok(Some(found));
+    }
+    if all.size() > MOST_COUNTED {
+        return Ok(None);
+    }
+    let living = all.archs().filter(|arch| Plan::live(counted, arch).reads_image());
+    let nearest = living.map(|arch| (miss(&arch), arch)).min_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((0.0, arch)) => Ok(Some(arch)),
+        Some((_, arch)) => {
+            let missed = set.iter().find(|(metric, limit)| !limit.allows(shipped(*metric, &arch)));
+            let &(metric, limit) = missed.expect("one is missed");
+            let text = space.text(&space.canonical(counted, &all, &arch));
+            Err(unreachable_limit(metric, limit, shipped(metric, &arch), &text))
+        }
+        None => Ok(None),
+    }
 }

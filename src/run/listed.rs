@@ -62,18 +62,20 @@ impl Evaluate {
         &self.evaluations.bn
     }
 
-    /// As it was written: what it costs depends on that, what it answers doesn't.
+    /// Under the name that it was given; it costs what it would as it is shipped, without dead operations.
     fn judge(&mut self, arch: &Arch) -> Result<Evaluation> {
         let forest = &self.evaluations.forest;
-        let (text, Cost { params, macs, .. }) = (forest.space().text(arch), self.evaluations.cost(arch));
+        let (text, canonical) = (forest.space().text(arch), forest.canonical(arch));
+        let Cost { params, macs, .. } = self.evaluations.cost(&canonical);
         // What two supernets compute alike they compute with other weights.
         let leaf = forest.position(arch)?;
         let key = Plan::live(forest.graph(), arch).key();
         let key = if leaf == 0 { key } else { format!("{leaf} {key}") };
-        match self.evaluations.recall(&key, None) {
-            Some(known) => Ok(Evaluation { arch: text, params, macs, ..known.clone() }),
-            None => self.evaluations.judge(arch, &key, None, None, true),
-        }
+        let known = match self.evaluations.recall(&key, None) {
+            Some(known) => known.clone(),
+            None => self.evaluations.judge(&canonical, &key, None, None, true)?,
+        };
+        Ok(Evaluation { arch: text, params, macs, ..known })
     }
 }
 

@@ -260,6 +260,31 @@ mod tests {
     }
 
     #[test]
+    fn terms_are_counted_with_what_they_keep_and_run() {
+        let of = |loss: &str| {
+            let text = format!("validation = 1\nspace = {{ kind = \"nb201\" }}\ntrain = {{ loss = [{loss}] }}");
+            Recipe::from_toml(&text).unwrap().train.loss
+        };
+        let (task, landmark) = ("{ kind = \"task\" }", "{ kind = \"landmark\", archs = [\"a\", \"b\"], pairs = 3 }");
+        let crossing = "{ kind = \"cross_path\", negatives = 1000, hidden = 20, width = 10 }";
+        let counts = [task, landmark, crossing].map(|loss| passes(&of(loss)));
+        assert_eq!(counts, [1, 6, 2], "a path; three pairs at once; two paths at once");
+        assert_eq!(
+            passes(&of(&format!("{task}, {landmark}, {crossing}"))),
+            8,
+            "all that look at the step, after each path alone"
+        );
+        let task = Task { image: [3, 8, 8], classes: vec![String::new(); 10], mean: vec![0.0; 3], deviation: vec![1.0; 3] };
+        let graph = SpaceConfig::Nb201(Nb201::default()).graph(&task, Norm::Shared).unwrap();
+        let memory = of(crossing)[0].memory(&loss::Ground { graph: &graph, weights: 1_000_000, groups: 5 });
+        // 64 features: a neck of 64 · 20 + 20 + 20 · 10 + 10 numbers and a queue of 10,000.
+        let (neck, queue) = (4 * 1510, 40_000);
+        assert_eq!(memory.kept, 1_000_000 + 2 * neck + queue, "teacher, two necks, queue");
+        assert_eq!(memory.always, memory.kept + 7 * neck + queue);
+        assert_eq!(memory.per_image, 4 * 6 * 1001 + 32 * 30);
+    }
+
+    #[test]
     fn evaluation_batches_are_halved_until_they_fit() {
         // 100 + 7 · 4 · 5/4 MB, and 0.4 MB an image or 48 MB.
         let batches = [238, 237, 187].map(|megabytes| memory(megabytes).batch(256).unwrap());

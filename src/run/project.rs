@@ -413,8 +413,7 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
         let is_old = key == "space_sha256" && theirs[key].is_null(); // from before it was written down
         if theirs[key] != mine[key] && !is_old {
             let found = format!("a run of {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
-            let field = format!("--out {}", folder.display());
-            return Err(Error::invalid(field, found, "an empty folder, or one of this recipe and data"));
+            return Err(Error::invalid(folder.display().to_string(), found, "an empty folder, or one of this recipe and data"));
         }
     }
     Ok(())

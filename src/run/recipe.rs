@@ -125,7 +125,7 @@ fn is_task_alone(loss: &[LossConfig]) -> bool {
     loss == task_alone()
 }
 
-/// The `[train]` table. The defaults are the settings of the paper on NAS-Evaluations-201.
+/// The `[train]` table. The defaults are the settings of the paper on NAS-Bench-201.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
@@ -221,6 +221,7 @@ impl TrainConfig {
             let wanted = "sampler = { kind = \"sandwich\", inner = { … } }, which gives it in each step";
             return Err(Error::invalid(field("loss"), found, wanted));
         }
+        self.loss.iter().try_for_each(|term| term.check())?;
         self.schedule.check(&field("schedule"))
     }
 }
@@ -415,11 +416,9 @@ impl SearchConfig {
         }
         match self.strategy.images().filter(|&part| part > images) {
             None => Ok(images),
-            Some(part) => Err(Error::invalid(
-                "search.strategy.images",
-                part,
-                format!("at most {images}, as many as the others are judged on"),
-            )),
+            Some(part) => {
+                Err(Error::invalid("search.strategy.images", part, format!("at most {images}, as many as `search.images` gives")))
+            }
         }
     }
 

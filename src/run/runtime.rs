@@ -7,11 +7,10 @@ use std::time::Instant;
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::TensorRef;
+use ort::value::{Outlet, TensorRef};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::LatencyConfig;
-use crate::reading::one_line;
 use crate::{Error, Result};
 
 /// The environment variable that names the library; if set, it is looked for there and nowhere else.
@@ -105,15 +104,27 @@ impl Runtime {
             .map_err(|reason| Error::invalid("ONNX file", reason, "a model that ONNX Runtime loads"))
     }
 
+    /// An error unless the file takes one input `image` that images of this shape fit.
+    fn takes(&self, shape: [i64; 4]) -> Result<()> {
+        let fits = |found: &[i64]| found.len() == 4 && (1..4).all(|at| [-1, shape[at]].contains(&found[at]));
+        let inputs = self.session.inputs();
+        let is_it = |input: &Outlet| input.name() == "image" && input.dtype().tensor_shape().is_some_and(|found| fits(found));
+        if let [input] = inputs
+            && is_it(input)
+        {
+            return Ok(());
+        }
+        let found = inputs.iter().map(|input| format!("{}: {:?}", input.name(), input.dtype())).collect::<Vec<_>>().join(", ");
+        let wanted = format!("one `image` of [batch, {}, {}, {}]", shape[1], shape[2], shape[3]);
+        Err(Error::invalid("ONNX file", format!("inputs {found}"), wanted))
+    }
+
     /// Runs the file on images `[batch, channels, height, width]`, pixels in 0…1; gives all its outputs.
     pub fn run(&mut self, shape: [i64; 4], pixels: &[f32]) -> Result<Vec<RuntimeValue>> {
         let input = TensorRef::from_array_view((shape, pixels)).map_err(failed)?;
         let names: Vec<String> = self.session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        let unfit = |error: ort::Error| {
-            let wanted = format!("a file that takes `image`, float32, [batch, {}, {}, {}]", shape[1], shape[2], shape[3]);
-            Error::invalid("ONNX file", one_line(&error.to_string()), wanted)
-        };
-        let outputs = self.session.run(ort::inputs!["image" => input]).map_err(unfit)?;
+        self.takes(shape)?;
+        let outputs = self.session.run(ort::inputs!["image" => input]).map_err(failed)?;
         let value = |name: &String| {
             let (shape, values) = outputs[name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
             Ok(RuntimeValue { name: name.clone(), shape: shape.to_vec(), values: values.to_vec() })

@@ -107,19 +107,31 @@ impl Recipe {
 
     /// Checks what depends on the space: the genes that splits name, and how many supernets there will be.
     pub fn check_splits(&self, genes: &[Gene]) -> Result<()> {
-        let fixed = self.fixed(genes)?;
+        self.fixed(genes)?;
         let count: f64 = self.split.iter().map(|split| split.by.count(genes)).product();
         if count > MOST {
             return Err(Error::invalid("split", format!("{count} supernets"), format!("at most {MOST}")));
         }
         let groups = self.momentum_groups(genes)?;
-        let found_by_training = self.split.iter().filter_map(|split| split.by.splits_one_of(genes));
-        for (before, fitting) in found_by_training.enumerate() {
-            let free = fitting.iter().filter(|gene| !fixed.contains(gene) && groups != Some(**gene)).count();
-            if free <= before {
-                let wanted = format!("at most {free}: each takes a gene that has the options for it and isn't split otherwise");
-                return Err(Error::invalid("split", format!("{} splits by gradient matching", before + 1), wanted));
+        self.check_matching(genes, groups)
+    }
+
+    /// Each split by gradient matching needs a gene of its own, whole till then and without momentum groups.
+    fn check_matching(&self, genes: &[Gene], groups: Option<usize>) -> Result<()> {
+        let (mut fixed, mut before): (BTreeSet<usize>, Vec<Vec<usize>>) = (groups.into_iter().collect(), vec![]);
+        for split in &self.split {
+            let Some(fitting) = split.by.splits_one_of(genes) else {
+                fixed.extend(split.by.fixes(genes)?);
+                continue;
+            };
+            let rivals = before.iter().filter(|theirs| theirs.iter().any(|gene| fitting.contains(gene))).count();
+            let free = fitting.iter().filter(|gene| !fixed.contains(gene)).count();
+            if free <= rivals {
+                let all = self.split.iter().filter(|split| split.by.splits_one_of(genes).is_some()).count();
+                let wanted = format!("fewer: {free} genes are whole and have the options for number {}", before.len() + 1);
+                return Err(Error::invalid("split", format!("{all} splits by gradient matching"), wanted));
             }
+            before.push(fitting);
         }
         Ok(())
     }
@@ -196,12 +208,20 @@ mod tests {
         assert_eq!(refused(two), "split.by.genes: found \"a\" twice, wanted each gene once");
         let matching = "[[split]]\nby = { kind = \"gradient_matching\", smallest = 1 }\nepochs = 0\n";
         assert!(recipe(&matching.repeat(2)).check_splits(&genes()).is_ok(), "one of the three carries the momentum groups");
-        assert_eq!(
-            refused(&matching.repeat(3)),
-            "split: found 3 splits by gradient matching, wanted at most 2: each takes a gene that has the options for it and isn't \
-             split otherwise"
+        let wanted = "wanted fewer: 2 genes are whole and have the options for number 3";
+        assert_eq!(refused(&matching.repeat(4)), format!("split: found 4 splits by gradient matching, {wanted}"));
+        let fixed = split("a", 1, "all") + &matching.repeat(2);
+        assert!(
+            refused(&fixed).ends_with("wanted fewer: 1 genes are whole and have the options for number 2"),
+            "a is fixed before"
         );
-        assert!(refused(&(matching.repeat(2) + &split("a", 1, "all"))).starts_with("split: found 2 splits by gradient matching"));
+        let wide = |gene: usize| Gene { name: gene.to_string(), options: vec![String::new(); 2 + gene] };
+        let other = matching.replace("smallest = 1", "smallest = 1, largest = 1, ways = 3");
+        let narrow = matching.replace("smallest = 1", "smallest = 1, largest = 1, ways = 2");
+        let two_sizes: Vec<Gene> = vec![wide(0), wide(1), Gene { name: "groups".into(), ..wide(3) }];
+        let mut recipe_of_two = recipe(&(narrow + &other));
+        recipe_of_two.train.split = Some("groups".into());
+        assert!(recipe_of_two.check_splits(&two_sizes).is_ok(), "they want different genes");
         let every = "[[split]]\nby = { kind = \"exhaustive\", genes = [\"a\", \"b\", \"c\"] }\nepochs = 0\n";
         assert!(refused(every).starts_with("train.momentum_separation: found true with splits that fix every gene"));
     }

@@ -19,9 +19,9 @@ use super::model::{ComplexityRange, Model};
 use super::probe::gradients;
 use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
+use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::arch::{Arch, Region};
-use crate::graph::{Activations, Compute, Device, Graph, Network, Pieces, Statistics, side_by_side, threads};
+use crate::graph::{Activations, Compute, Device, Network, Pieces, Statistics, side_by_side, threads};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -61,6 +61,8 @@ pub struct Trainer {
     /// See [`read_losses_behind`](Self::read_losses_behind).
     lag: usize,
     loss: Option<f64>,
+    /// Whether a step changes more than the weights in its last moment: running statistics, or what sampler and losses remember.
+    changes_early: bool,
     /// See [`is_torn`](Self::is_torn).
     torn: bool,
     started: Instant,
@@ -92,11 +94,12 @@ impl Trainer {
             steps: config.epochs * feed.steps(),
             epochs: config.epochs,
             largest: largest.clone(),
-            smallest: smallest(graph, region),
-            smallest_of_groups: smallest_of_groups(graph, region, split),
+            smallest: Arc::new(|region| graph.least_living(region, |arch| graph.cost(arch).complexity as f64)),
             cost: Arc::new(move |arch| counted.cost(arch)),
         })?;
         let losses = losses(seed, &config, &model, feed.steps())?;
+        let remembers = sampler.state().is_some() || losses.iter().any(|loss| loss.state().is_some());
+        let changes_early = remembers || model.network.tracks();
         let own = losses.iter().filter_map(|loss| loss.weights());
         let whole = |flat: &Tensor| std::iter::once(0..flat.numel() as i64).collect();
         let own = own.map(|flat| Sgd::new(config.sgd(), flat, whole(flat), groups, compute.kernels)).collect();
@@ -123,6 +126,7 @@ impl Trainer {
             unread: VecDeque::new(),
             lag,
             loss: None,
+            changes_early,
             torn: false,
             started: Instant::now(),
         })
@@ -158,12 +162,6 @@ impl Trainer {
     /// the state is that before the step, and the run can go on.
     pub fn is_torn(&self) -> bool {
         self.torn
-    }
-
-    /// Whether a step changes more than the weights in its last moment: running statistics, or what sampler and losses remember.
-    fn changes_early(&self) -> bool {
-        let remember = self.sampler.state().is_some() || self.losses.iter().any(|loss| loss.state().is_some());
-        remember || self.model.network.tracks()
     }
 
     /// Steps done.
@@ -490,19 +488,6 @@ fn trials(step: &Step) -> Vec<Trial> {
     step.paths.iter().map(|path| Trial { arch: path.arch.clone(), loss: loss(&path.arch) }).collect()
 }
 
-/// The least complex path of `region` that reads the image.
-fn smallest(graph: &Graph, region: &Region) -> Arch {
-    graph.least_living(region, |arch| graph.cost(arch).complexity as f64)
-}
-
-/// The least complex path of each momentum group that reads the image, where there are groups; nothing for groups outside the
-/// region.
-fn smallest_of_groups(graph: &Graph, region: &Region, split: Option<usize>) -> Vec<Option<Arch>> {
-    let Some(gene) = split else { return vec![] };
-    let group = |option: usize| region.options(gene).contains(&option).then(|| region.with(gene, &[option]).ok()).flatten();
-    (0..graph.genes()[gene].options.len()).map(|option| group(option).map(|group| smallest(graph, &group))).collect()
-}
-
 /// The terms of the loss.
 fn losses(seed: u64, config: &TrainConfig, model: &Model, steps_per_epoch: u64) -> Result<Vec<Box<dyn Loss>>> {
     let scope = loss::Scope {
@@ -543,7 +528,7 @@ impl Job for Trainer {
         if self.step >= self.total() {
             return Ok(None);
         }
-        self.torn = self.changes_early();
+        self.torn = self.changes_early;
         let paths = self.paths()?;
         let (rate, weights) = self.strength(&paths);
         self.train_step(&paths, &weights, rate)?;

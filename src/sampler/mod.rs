@@ -26,10 +26,8 @@ pub struct Scope<'a> {
     pub epochs: u64,
     /// The most complex path of the region.
     pub largest: Arch,
-    /// The least complex path of the region that reads the image.
-    pub smallest: Arch,
-    /// The same of each option of `split`, if the region has it; empty where there are no groups.
-    pub smallest_of_groups: Vec<Option<Arch>>,
+    /// The least complex path of a region that reads the image.
+    pub smallest: Arc<dyn Fn(&Region) -> Arch + 'a>,
     /// What an architecture costs as a network that stands alone.
     pub cost: Arc<dyn Fn(&Arch) -> Cost + Send + Sync>,
 }
@@ -175,10 +173,9 @@ mod tests {
                 steps: 1000,
                 epochs: 10,
                 largest: ends(|gene| gene.options.len() - 1).unwrap(),
-                smallest: ends(|_| 0).unwrap(),
-                smallest_of_groups: split.map_or(vec![], |gene| {
-                    let first = ends(|_| 0).unwrap();
-                    (0..self.genes[gene].options.len()).map(|option| Some(first.with(gene, option))).collect()
+                smallest: Arc::new(|region| {
+                    let first: Vec<usize> = (0..self.genes.len()).map(|gene| region.options(gene)[0]).collect();
+                    Arch::new(&self.genes, &first).unwrap()
                 }),
                 cost: Arc::new(move |arch| Cost { params: sum(arch), ..Default::default() }),
             }
@@ -201,7 +198,6 @@ mod tests {
             let config: std::collections::BTreeMap<String, SamplerConfig> =
                 toml::from_str(&format!("sampler = {{ {kind} }}")).unwrap();
             let scope = Scope { largest: Arch::new(&toy.genes, &[2, 2, 1, 2]).unwrap(), ..toy.scope(None) };
-            let scope = Scope { smallest: Arch::new(&toy.genes, &[2, 0, 0, 0]).unwrap(), ..scope };
             let mut sampler = config["sampler"].build(&scope).unwrap();
             for step in 0..100 {
                 let ask = toy.ask(None, step);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope, Trial, softmax};
+use super::{Ask, Sampler, Scope, Trial, Uniform, softmax};
 use crate::arch::{Arch, Cost, Gene, Metric, stream::stream};
 use crate::error::at_least;
 use crate::state::State;
@@ -106,6 +106,10 @@ impl Prioritised {
     pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         self.check()?;
         let seen = self.look(scope);
+        // A part of the space may hold nothing of any bucket: it is drawn from as if there were none.
+        if seen.is_empty() && scope.region.is_part(scope.genes) {
+            return Uniform {}.build(scope);
+        }
         if seen.is_empty() {
             let wanted = "buckets that hold some architecture of the space";
             return Err(Error::invalid("sampler.buckets", "none that was met by any draw", wanted));

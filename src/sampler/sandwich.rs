@@ -22,9 +22,13 @@ pub struct Sandwich {
 impl Sandwich {
     /// The sampler, with its inner one.
     pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-        let Scope { largest, smallest, smallest_of_groups, .. } = scope;
-        let (largest, smallest, smallest_of_groups) = (largest.clone(), smallest.clone(), smallest_of_groups.clone());
-        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest, smallest, smallest_of_groups }))
+        let Scope { genes, region, split, smallest, .. } = scope;
+        let group = |gene: usize, option: usize| region.with(gene, &[option]).ok().map(|group| smallest(&group));
+        let smallest = match split {
+            None => vec![Some(smallest(region))],
+            Some(gene) => (0..genes[*gene].options.len()).map(|option| group(*gene, option)).collect(),
+        };
+        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest: scope.largest.clone(), smallest }))
     }
 }
 
@@ -32,23 +36,19 @@ impl Sandwich {
 struct Layers {
     inner: Box<dyn Sampler>,
     largest: Arch,
-    smallest: Arch,
-    smallest_of_groups: Vec<Option<Arch>>,
+    /// Of each option of the gene of the momentum groups, as far as the region has it; else there is one.
+    smallest: Vec<Option<Arch>>,
 }
 
 impl Sampler for Layers {
     /// The largest, those between, the smallest.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut paths = self.inner.ask(ask);
-        let (largest, smallest) = match ask.split.map(|gene| (gene, paths[0].option(gene))) {
-            None => (self.largest.clone(), self.smallest.clone()),
-            Some((gene, option)) => {
-                let smallest = self.smallest_of_groups[option].clone().expect("the group of a path is in its region");
-                (self.largest.with(gene, option), smallest)
-            }
-        };
+        let group = ask.split.map(|gene| (gene, paths[0].option(gene)));
+        let largest = group.map_or_else(|| self.largest.clone(), |(gene, option)| self.largest.with(gene, option));
+        let smallest = self.smallest[group.map_or(0, |(_, option)| option)].clone();
         paths.insert(0, largest);
-        paths.push(smallest);
+        paths.push(smallest.expect("the group of a path is in its region"));
         paths
     }
 

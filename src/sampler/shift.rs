@@ -22,7 +22,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Ask, Sampler, Scope, Trial, softmax};
+use super::{Ask, Sampler, Scope, Trial, Uniform, softmax};
 use crate::arch::{Arch, Cost, Metric, stream::stream};
 use crate::error::at_least;
 use crate::state::State;
@@ -75,7 +75,11 @@ impl Shift {
     pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         self.check()?;
         let figure = |arch: &Arch| self.metric.of((scope.cost)(arch)).expect("a counted metric");
-        let (least, most) = (figure(&scope.smallest), figure(&scope.largest));
+        let (least, most) = (figure(&(scope.smallest)(scope.region)), figure(&scope.largest));
+        // A part of the space may have paths of one cost only: then no cost is to be preferred.
+        if most <= least && scope.region.is_part(scope.genes) {
+            return Uniform {}.build(scope);
+        }
         if most <= least {
             return Err(Error::invalid("sampler.metric", format!("{} from {least} to {most}", self.metric.name()), "a range"));
         }
@@ -434,7 +438,7 @@ mod tests {
     fn uniform_paths_gather_in_the_middle() {
         // Irwin and Hall: the cost of 20 genes of 1…3 has mean 40 and variance 20 · 2/3 = 13.33.
         let toy = toy(&[3; 20]);
-        let mut uniform = super::super::Uniform {}.build(&toy.scope(None)).unwrap();
+        let mut uniform = Uniform {}.build(&toy.scope(None)).unwrap();
         let draws = 20_000;
         let cost = |step| 20.0 + uniform.ask(&toy.ask(None, step))[0].options().iter().sum::<usize>() as f64;
         let costs: Vec<f64> = (0..draws).map(cost).collect();

@@ -61,3 +61,17 @@ static snt_data_view view(void) {
     view.classes = CLASSES;
     return view;
 }
+
+/* Two files of the same bytes. */
+static inline void same(const char *first, const char *second) {
+    FILE *a = fopen(first, "rb"), *b = fopen(second, "rb");
+    int left, right;
+    TRUE_(a != NULL && b != NULL);
+    do {
+        left = fgetc(a);
+        right = fgetc(b);
+        TRUE_(left == right);
+    } while (left != EOF);
+    fclose(a);
+    fclose(b);
+}

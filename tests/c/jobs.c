@@ -42,19 +42,6 @@ static int32_t look(void *user, const snt_event *event) {
     return 0;
 }
 
-static void same(const char *first, const char *second) {
-    FILE *a = fopen(first, "rb"), *b = fopen(second, "rb");
-    int left, right;
-    TRUE_(a != NULL && b != NULL);
-    do {
-        left = fgetc(a);
-        right = fgetc(b);
-        TRUE_(left == right);
-    } while (left != EOF);
-    fclose(a);
-    fclose(b);
-}
-
 static int holds(const snt_model *model, const char *text) {
     snt_buffer info = {NULL, 0, NULL};
     int found;

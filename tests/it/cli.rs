@@ -331,7 +331,7 @@ fn recipes_with_mistakes() {
     );
     fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
     contains(&place.refused(&["run", "binary.toml", "--data", "data", "--out", "out"]), &["not UTF-8"]);
-    contains(&place.refused(&["run", "absent.toml", "--data", "data", "--out", "out"]), &["absent.toml", "No such file"]);
+    contains(&place.refused(&["run", "absent.toml", "--data", "data", "--out", "out"]), &["file not found: absent.toml"]);
     assert!(!place.path("out").exists() && !place.path("changed/supernet.safetensors").exists());
 }
 
@@ -873,14 +873,14 @@ fn a_space_from_a_file_goes_the_whole_way_and_the_file_is_needed_once() {
     place.recipe("recipes/my-space.toml", &format!("# Only a comment.\n{SPACE}"));
     place.works(&run);
     place.recipe("recipes/my-space.toml", &SPACE.replace("expand = 2", "expand = 3"));
-    contains(&place.refused(&run), &["--out out: found a run of a different space (`tiny`)"]);
+    contains(&place.refused(&run), &["out: found a run of a different space (`tiny`)"]);
     place.recipe("recipes/my-space.toml", &SPACE.replace("\"block\", \"stem\"", "\"block\", \"stemm\""));
     contains(
         &place.refused(&run),
         &["recipes/my-space.toml:20: stage \"stage2\": found the unknown operation \"stemm\"", "did you mean `stem`?"],
     );
     fs::remove_file(place.path("recipes/my-space.toml")).unwrap();
-    contains(&place.refused(&run), &["recipes/my-space.toml: No such file"]);
+    contains(&place.refused(&run), &["file not found: recipes/my-space.toml"]);
     place.works(&["search", "out/supernet.safetensors", "--data", "data", "--out", "again"]);
     assert_eq!(place.json("again/search.json")["evaluations"], result["search"]["evaluations"]);
     place.works(&["export", "out/supernet.safetensors", "--arch", arch, "--data", "data", "--out", "cut.onnx"]);
@@ -904,7 +904,7 @@ fn a_space_file_is_told_before_training() {
         &["--image: found 8x8, wanted three sizes as in 3x32x32"],
     );
     contains(&place.refused(&["space", "my-space.toml", "--classes", "0"]), &["--classes: found 0"]);
-    contains(&place.refused(&["space", "absent.toml"]), &["absent.toml: No such file"]);
+    contains(&place.refused(&["space", "absent.toml"]), &["file not found: absent.toml"]);
     contains(
         &place.refused(&["space", "my-space.toml", "--image", "3x1x1"]),
         &["my-space.toml:18: stage \"stage2\": found stride 2 on what is left of 1×1 pixels"],

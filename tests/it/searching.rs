@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use supernaut::arch::Arch;
+use supernaut::arch::{Arch, Region};
+use supernaut::graph::Plan;
 use supernaut::rank::Truth;
 use supernaut::run::dialogue::{Dialogue, Next, Topic};
 use supernaut::run::job::Job;
@@ -10,7 +11,7 @@ use supernaut::run::recipe::Recipe;
 use supernaut::run::search::Search;
 use supernaut::run::table::Table;
 use supernaut::search::Query;
-use supernaut::space::{Nb201, Norm, SpaceConfig};
+use supernaut::space::{Custom, Nb201, Norm, SpaceConfig};
 
 use crate::cli::{Place, RECIPE, benchmark, contains};
 use crate::common::{small_space, task};
@@ -194,7 +195,7 @@ fn rounds_screen_on_few_images_and_choose_on_all() {
 
     place.recipe("greedy.toml", &recipe(&strategy.replace("images = 16", "images = 65")));
     let message = place.refused(&["run", "greedy.toml", "--data", "data", "--out", "greedy"]);
-    contains(&message, &["search.strategy.images: found 65, wanted at most 64, as many as the others are judged on"]);
+    contains(&message, &["search.strategy.images: found 65, wanted at most 64, as many as `search.images` gives"]);
     assert!(!place.path("greedy").exists(), "told before any training");
 }
 
@@ -211,8 +212,29 @@ fn a_window_that_is_not_found_gene_by_gene_is_no_error() {
     let mut dialogue = Dialogue::new(space.clone(), graph.clone(), &topic(1.6e7, 4.2e7), 1).unwrap();
     let Next::Judge(query) = dialogue.ask() else { panic!("some are within") };
     assert!((1.6e7..4.2e7).contains(&(graph.cost(&query.arch).macs as f64)));
+    let message = Dialogue::new(space.clone(), graph.clone(), &topic(8.0e6, 8.1e6), 1).err().unwrap().to_string();
+    contains(
+        &message,
+        &["search.limits.macs: no architecture has macs >= 8000000 and <= 8100000", "nearest reachable is 7783050"],
+    );
     let message = Dialogue::new(space, graph, &topic(1.6e9, 4.2e9), 1).err().unwrap().to_string();
     contains(&message, &["search.limits.macs: no architecture has macs", ">= 1600000000", "nearest reachable is"]);
+}
+
+/// From the first options every way down ends at the convolution, although a skip by the other way is smaller.
+#[test]
+fn the_least_architecture_is_the_least_of_all_ways() {
+    let text = "[operations]\ncut = { kind = \"none\" }\npass = { kind = \"skip\" }\nconv = { kind = \"relu_conv_norm\", kernel = 3 }\n\
+                first = { kind = \"conv_norm\", kernel = 3 }\n[cell]\nnodes = 3\n[cell.edges]\n\"1<-0\" = [\"cut\", \"pass\"]\n\
+                \"2<-0\" = [\"cut\", \"conv\"]\n\"2<-1\" = [\"cut\", \"pass\"]\n[stem]\noperation = \"first\"\nwidth = 4\n\
+                [[stage]]\nwidth = 4\ncells = 1\n";
+    let space = SpaceConfig::Custom(Custom::from_toml("space", text).unwrap());
+    let graph = space.graph(&task(8, 2), Norm::Own).unwrap();
+    let whole = Region::whole(graph.genes());
+    let least = graph.least_living(&whole, |arch| graph.cost(arch).params as f64);
+    assert_eq!(space.text(&least), "|pass~0|+|cut~0|pass~1|");
+    let all = whole.archs().filter(|arch| Plan::live(&graph, arch).reads_image());
+    assert_eq!(all.map(|arch| graph.cost(&arch).params).min(), Some(graph.cost(&least).params));
 }
 
 #[test]

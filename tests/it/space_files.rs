@@ -498,7 +498,7 @@ fn a_recipe_can_describe_a_space_itself() {
     for (space, hint) in [
         ("kind = \"file\"", "space.path: found nothing, wanted the path of a space file"),
         ("kind = \"file\"\npaht = \"x\"", "space.paht: found an unknown key, wanted one of kind, path"),
-        ("kind = \"file\"\npath = \"/nowhere.toml\"", "/nowhere.toml: No such file"),
+        ("kind = \"file\"\npath = \"/nowhere.toml\"", "file not found: /nowhere.toml"),
         ("kind = \"fille\"", "wanted one of nb201, mobilenet, shufflenet, custom, file (did you mean `file`?)"),
     ] {
         let message = Recipe::from_toml(&format!("validation = 1\n[train]\n[space]\n{space}")).unwrap_err().to_string();
