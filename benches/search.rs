@@ -3,7 +3,7 @@
 //! `cargo bench --bench search`
 
 use divan::Bencher;
-use supernaut::arch::Arch;
+use supernaut::arch::Region;
 use supernaut::rank::Truth;
 use supernaut::run::job::Job;
 use supernaut::run::recipe::Recipe;
@@ -27,9 +27,7 @@ fn main() {
 fn table(space: &Nb201, task: &Task) -> Truth {
     let graph = space.graph(task, Norm::Own).expect("the space suits the images");
     let mut text = String::from("arch,accuracy\n");
-    for index in 0..15_625u32 {
-        let options: Vec<usize> = (0..6).map(|gene| index as usize / 5usize.pow(gene) % 5).collect();
-        let arch = Arch::new(graph.genes(), &options).expect("five options a gene");
+    for (index, arch) in (0u32..).zip(Region::whole(graph.genes()).archs()) {
         let noise = f64::from(index.reverse_bits()) / f64::from(u32::MAX);
         let accuracy = (graph.cost(&arch).params as f64).ln() / 20.0 + 0.1 * noise;
         text += &format!("{},{accuracy}\n", space.text(&arch));

@@ -150,13 +150,8 @@ fn questions(args: &RankArgs, count: usize) -> Result<Questions> {
         [] => TOP.into_iter().filter(|&k| k < count).collect(),
         top => top.to_vec(),
     };
-    if let Some(k) = top.iter().find(|&&k| !(1..=count).contains(&k)) {
-        return Err(Error::invalid("--top", k, format!("1…{count}, as many as there are architectures")));
-    }
-    if let Some(step) = args.sparse.filter(|step| !(*step > 0.0 && step.is_finite())) {
-        return Err(Error::invalid("--sparse", step, "a step above 0"));
-    }
-    Ok(Questions { top, sparse: args.sparse, seed: args.seed })
+    let questions = Questions { top, sparse: args.sparse, seed: args.seed };
+    questions.check(count, "--").map(|()| questions)
 }
 
 /// Architectures with their truth, and with their size where that is known: counted in the space, or from the table.

@@ -126,6 +126,17 @@ pub struct Questions {
 }
 
 impl Questions {
+    /// Refuses what can't be asked of `count` architectures; names of fields begin with `mark`.
+    pub fn check(&self, count: usize, mark: &str) -> Result<()> {
+        if let Some(k) = self.top.iter().find(|&&k| !(1..=count).contains(&k)) {
+            return Err(Error::invalid(format!("{mark}top"), k, format!("1…{count}, as many as there are architectures")));
+        }
+        if let Some(step) = self.sparse.filter(|step| !(*step > 0.0 && step.is_finite())) {
+            return Err(Error::invalid(format!("{mark}sparse"), step, "a step above 0"));
+        }
+        Ok(())
+    }
+
     fn figures(&self, params: bool) -> Vec<Figure> {
         let mut figures = vec![Figure::KendallTauB, Figure::Spearman];
         figures.extend(self.sparse.map(Figure::SparseTau));

@@ -175,12 +175,7 @@ fn check(truth: &str, entries: &[Entry], questions: &Questions) -> Result<()> {
     if entries.len() < 2 {
         return Err(Error::invalid("architectures", entries.len(), "at least 2: one alone has no rank"));
     }
-    if let Some(k) = questions.top.iter().find(|&&k| !(1..=entries.len()).contains(&k)) {
-        return Err(Error::invalid("top", k, format!("1…{}, as many as there are architectures", entries.len())));
-    }
-    if let Some(step) = questions.sparse.filter(|step| !(*step > 0.0 && step.is_finite())) {
-        return Err(Error::invalid("sparse", step, "a step above 0"));
-    }
+    questions.check(entries.len(), "")?;
     differ(truth, entries.iter().map(|entry| entry.truth))
 }
 

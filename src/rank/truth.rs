@@ -310,7 +310,7 @@ mod tests {
         expect!["DIR/list.txt: line 4: found architecture a a second time (first on line 1), wanted each once"]
             .assert_eq(&sentence(List::read(&path), folder.path()));
         let missing = sentence(List::read(folder.path().join("none")), folder.path());
-        assert!(missing.starts_with("DIR/none: "), "{missing}");
+        assert!(missing.starts_with("file not found: DIR/none;"), "{missing}");
     }
 
     #[test]

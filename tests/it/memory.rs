@@ -1,6 +1,6 @@
 //! What the estimate of memory is worth: the architecture that takes most is found, and counts are those of the plans.
 
-use supernaut::arch::Arch;
+use supernaut::arch::Region;
 use supernaut::graph::{Activations, Graph};
 use supernaut::space::{Nb201, Norm, Space};
 
@@ -14,10 +14,9 @@ fn graph(cells: usize) -> Graph {
 fn no_architecture_takes_more_than_the_one_that_is_found() {
     let graph = graph(1);
     let most = Activations::most(&graph);
-    for index in 0..15_625usize {
-        let options = std::array::from_fn::<usize, 6, _>(|gene| index / 5usize.pow(gene as u32) % 5);
-        let found = Activations::of(&graph, &Arch::new(graph.genes(), &options).unwrap());
-        assert!(takes_no_more(&found, &most), "{options:?}: {found:?}, most {most:?}");
+    for arch in Region::whole(graph.genes()).archs() {
+        let found = Activations::of(&graph, &arch);
+        assert!(takes_no_more(&found, &most), "{arch:?}: {found:?}, most {most:?}");
     }
 }
 
