@@ -92,8 +92,8 @@ pub(super) fn images(folder: &Path, names: &[&str], layout: &Layout) -> Result<I
 
 #[cfg(test)]
 mod tests {
-    use crate::files::tests::sentence;
     use super::*;
+    use crate::files::tests::sentence;
     use expect_test::{Expect, expect};
     use std::fs;
     use tempfile::TempDir;

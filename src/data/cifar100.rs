@@ -67,8 +67,8 @@ impl Format for Cifar100 {
 
 #[cfg(test)]
 mod tests {
-    use crate::files::tests::sentence;
     use super::*;
+    use crate::files::tests::sentence;
     use expect_test::expect;
     use std::fs;
     use tempfile::TempDir;

@@ -128,8 +128,8 @@ fn read<const DIMS: usize>(path: &Path) -> Result<([usize; DIMS], Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use crate::files::tests::{gzip, sentence};
     use super::*;
+    use crate::files::tests::{gzip, sentence};
     use expect_test::{Expect, expect};
     use std::fs;
     use tempfile::TempDir;
@@ -221,11 +221,7 @@ mod tests {
             b"<!DOCTYPE html>",
             expect!["found magic number 0x3c21444f, wanted 0x00000801 (unsigned bytes, dimensions: 1)"],
         );
-        check(
-            TRAIN_LABELS,
-            &idx(&[4]),
-            expect!["found 4 labels, wanted 3, one for each image of DIR/train-images-idx3-ubyte"],
-        );
+        check(TRAIN_LABELS, &idx(&[4]), expect!["found 4 labels, wanted 3, one for each image of DIR/train-images-idx3-ubyte"]);
         check(
             TEST_IMAGES,
             &idx(&[2, 2, 3]),

@@ -92,7 +92,8 @@ impl Settings for CrossPath {
     }
 
     fn memory(&self, ground: &Ground) -> Memory {
-        let neck = 4 * sizes(features(ground.graph).unwrap_or(0), self.hidden, self.width).iter().map(|size| numel(size)).sum::<i64>();
+        let neck =
+            4 * sizes(features(ground.graph).unwrap_or(0), self.hidden, self.width).iter().map(|size| numel(size)).sum::<i64>();
         let (neck, queue) = (neck as u64, 4 * (self.negatives * self.width) as u64);
         let kept = ground.weights + 2 * neck + queue;
         // Beside what is kept: the neck's gradient, its update and momentum, and the queue after the step.

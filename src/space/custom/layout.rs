@@ -258,7 +258,9 @@ impl Check<'_> {
         let spot = Spot::new(format!("stage.{at}"), format!("stage \"{name}\""));
         named(&spot.key("name"), &name)?;
         if TAKEN.contains(&name.as_str()) {
-            return Err(spot.key("name").fault(format!("the name \"{name}\""), format!("a name other than {}", TAKEN.join(", "))));
+            return Err(spot
+                .key("name")
+                .fault(format!("the name \"{name}\""), format!("a name other than {}", TAKEN.join(", "))));
         }
         let description::Stage { width, stride, .. } = *stage;
         within(&spot.number("width"), width, WIDTHS)?;
@@ -339,7 +341,11 @@ impl Check<'_> {
 fn named(spot: &Spot, name: &str) -> Checked<()> {
     let rest = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let is_name = name.starts_with(|letter: char| letter.is_ascii_alphabetic()) && name.chars().all(rest);
-    if is_name { Ok(()) } else { Err(spot.fault(format!("the name \"{name}\""), "letters, digits and _, starting with a letter")) }
+    if is_name {
+        Ok(())
+    } else {
+        Err(spot.fault(format!("the name \"{name}\""), "letters, digits and _, starting with a letter"))
+    }
 }
 
 fn unknown<T>(spot: &Spot, name: &str, what: &str, known: &BTreeMap<String, T>) -> Fault {
