@@ -113,9 +113,21 @@ struct Options {
     seed: u64,
 }
 
-impl snt_data_view {
-    /// Copies the images, checked.
-    fn copied(&self, name: &str) -> Result<Images> {
+/// Images to train on or to test on, as C gives them.
+trait Part: Growing {
+    fn classes(&self) -> i32;
+
+    /// All images, checked.
+    fn images(&self, name: &str) -> Result<Images>;
+}
+
+impl Part for snt_data_view {
+    fn classes(&self) -> i32 {
+        self.classes
+    }
+
+    /// Copies them.
+    fn images(&self, name: &str) -> Result<Images> {
         let field = |member: &str| format!("{name}.{member}");
         let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
         check_dtype(name, self.dtype)?;
@@ -128,7 +140,9 @@ impl snt_data_view {
         let pixels = if self.layout == SNT_LAYOUT_NHWC { channels_first(pixels, shape) } else { pixels.to_vec() };
         Ok(Images::new(name, pixels, labels, shape, classes)?)
     }
+}
 
+impl snt_data_view {
     fn let_go(&self) {
         if let Some(release) = self.release {
             // SAFETY: the caller's function, called as its type says, once.
@@ -137,9 +151,13 @@ impl snt_data_view {
     }
 }
 
-impl snt_data_iter {
-    /// All images, checked.
-    fn asked_for(&self, name: &str) -> Result<Images> {
+impl Part for snt_data_iter {
+    fn classes(&self) -> i32 {
+        self.classes
+    }
+
+    /// Asks for them, one at a time.
+    fn images(&self, name: &str) -> Result<Images> {
         let (shape, classes) = checked_sizes(name, [self.channels, self.height, self.width], self.classes, self.layout)?;
         check_dtype(name, self.dtype)?;
         let next = self.next.ok_or_else(|| Error::invalid(format!("{name}.next"), "NULL", "a function"))?;
@@ -296,34 +314,6 @@ pub unsafe extern "C" fn snt_dataset_from_view(
     });
     taken.iter().for_each(snt_data_view::let_go);
     status
-}
-
-/// Images to train on or to test on, as C gives them.
-trait Part: Growing {
-    fn classes(&self) -> i32;
-
-    /// All images, checked.
-    fn images(&self, name: &str) -> Result<Images>;
-}
-
-impl Part for snt_data_view {
-    fn classes(&self) -> i32 {
-        self.classes
-    }
-
-    fn images(&self, name: &str) -> Result<Images> {
-        self.copied(name)
-    }
-}
-
-impl Part for snt_data_iter {
-    fn classes(&self) -> i32 {
-        self.classes
-    }
-
-    fn images(&self, name: &str) -> Result<Images> {
-        self.asked_for(name)
-    }
 }
 
 /// A data set of both parts, or of one that is divided, and the parts that were read.

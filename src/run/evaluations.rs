@@ -204,11 +204,8 @@ fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> 
     Ok((batch, known))
 }
 
-fn line(evaluation: &Evaluation) -> String {
-    serde_json::to_string(evaluation).expect("an evaluation is plain data")
-}
-
 fn append(path: &Path, evaluation: &Evaluation) -> Result<()> {
     let mut file = OpenOptions::new().append(true).open(path).map_err(Error::io(path))?;
-    writeln!(file, "{}", line(evaluation)).map_err(Error::io(path))
+    let line = serde_json::to_string(evaluation).expect("an evaluation is plain data");
+    writeln!(file, "{line}").map_err(Error::io(path))
 }

@@ -51,7 +51,8 @@ pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<
     if set.is_empty() {
         return Ok(None);
     }
-    let value = |metric: Metric, arch: &Arch| metric.of(counted.cost(arch)).expect("a counted metric");
+    let figure = |metric: Metric, cost: Cost| metric.of(cost).expect("a counted metric");
+    let value = |metric: Metric, arch: &Arch| figure(metric, counted.cost(arch));
     let all = Region::whole(counted.genes());
     for &(metric, limit) in &set {
         for end in limit.ends() {
@@ -61,31 +62,29 @@ pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<
             }
         }
     }
-    let shipped = |metric: Metric, arch: &Arch| metric.of(Plan::live(counted, arch).cost(counted)).expect("a counted metric");
-    let miss = |arch: &Arch| {
-        let cost = Plan::live(counted, arch).cost(counted);
+    let miss_of = |cost: Cost| {
         let share = |&(metric, limit): &(Metric, Limit)| {
-            let value = metric.of(cost).expect("a counted metric");
-            excess(limit, value) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+            excess(limit, figure(metric, cost)) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
         };
         set.iter().map(share).sum::<f64>()
     };
+    let miss = |arch: &Arch| miss_of(Plan::live(counted, arch).cost(counted));
     if let Some(found) = counted.ends(&all, &miss).find(|end| miss(end) == 0.0) {
         return Ok(Some(found));
     }
     if all.size() > MOST_COUNTED {
         return Ok(None);
     }
-    let living = all.archs().filter(|arch| Plan::live(counted, arch).reads_image());
-    let nearest = living.map(|arch| (miss(&arch), arch)).min_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((0.0, arch)) => Ok(Some(arch)),
-        Some((_, arch)) => {
-            let missed = set.iter().find(|(metric, limit)| !limit.allows(shipped(*metric, &arch)));
-            let &(metric, limit) = missed.expect("one is missed");
+    let living = all.archs().filter_map(|arch| {
+        let plan = Plan::live(counted, &arch);
+        plan.reads_image().then(|| (arch, plan.cost(counted)))
+    });
+    let Some((arch, cost)) = living.min_by(|a, b| miss_of(a.1).total_cmp(&miss_of(b.1))) else { return Ok(None) };
+    match set.iter().find(|(metric, limit)| !limit.allows(figure(*metric, cost))) {
+        None => Ok(Some(arch)),
+        Some(&(metric, limit)) => {
             let text = space.text(&space.canonical(counted, &all, &arch));
-            Err(unreachable_limit(metric, limit, shipped(metric, &arch), &text))
+            Err(unreachable_limit(metric, limit, figure(metric, cost), &text))
         }
-        None => Ok(None),
     }
 }
