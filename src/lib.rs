@@ -30,6 +30,9 @@
 //!
 //! The C interface is `include/supernaut.h`.
 
+#[macro_use]
+mod registry;
+
 pub mod arch;
 mod capi;
 pub mod cli;

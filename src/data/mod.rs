@@ -42,41 +42,23 @@ pub trait Format {
     fn read(&self, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Dataset>;
 }
 
-/// One row per format: its kind in a recipe, its file, its type.
-macro_rules! formats {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// Where images come from: the `[data]` table of a recipe, told apart by its key `kind`.
-        ///
-        /// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to
-        /// [`Source::load`]), and `size`, what images are shrunk to.
-        #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-        #[serde(tag = "kind")]
-        #[non_exhaustive]
-        pub enum Source { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for Source {
-            type Target = dyn Format;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(format) => format),+ }
-            }
-        }
-    };
-}
-
-formats! {
-    /// The four files of MNIST and its relatives.
-    "idx" => idx::Idx,
-    /// CIFAR-10 in its binary format.
-    "cifar10" => cifar10::Cifar10,
-    /// CIFAR-100 in its binary format.
-    "cifar100" => cifar100::Cifar100,
-    /// Pictures, a folder for each class.
-    "folder" => folder::Folder,
+registry! {
+    /// Where images come from: the `[data]` table of a recipe.
+    ///
+    /// Every kind has the optional keys `path`, the folder (a caller that knows better passes another to [`Source::load`]), and
+    /// `size`, what images are shrunk to.
+    #[derive(Eq)]
+    #[non_exhaustive]
+    pub enum Source: Format {
+        /// The four files of MNIST and its relatives.
+        "idx" => idx::Idx,
+        /// CIFAR-10 in its binary format.
+        "cifar10" => cifar10::Cifar10,
+        /// CIFAR-100 in its binary format.
+        "cifar100" => cifar100::Cifar100,
+        /// Pictures, a folder for each class.
+        "folder" => folder::Folder,
+    }
 }
 
 impl Source {

@@ -5,7 +5,6 @@
 
 mod step;
 
-use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 pub use step::{Batch, Path, Step};
@@ -171,43 +170,18 @@ impl std::ops::Add for Memory {
     }
 }
 
-/// One row per term: its kind in a recipe, its file, its type.
-macro_rules! losses {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// One entry of the `loss` list of a recipe.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum LossConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for LossConfig {
-            type Target = dyn Settings;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(config) => config),+ }
-            }
-        }
-
-        impl std::ops::DerefMut for LossConfig {
-            fn deref_mut(&mut self) -> &mut Self::Target {
-                match self { $(Self::$kind(config) => config),+ }
-            }
-        }
-    };
-}
-
-losses! {
-    /// The cross entropy of every path.
-    "task" => task::Task,
-    /// To answer as a teacher within the supernet does.
-    "distil" => distil::Distil,
-    /// Architectures whose order is known (landmark regularisation).
-    "landmark" => landmark::Landmark,
-    /// To see in an image what another path sees in it, without labels (Π-NAS).
-    "cross_path" => cross_path::CrossPath,
-    /// To classify what paths see, without changing what they see.
-    "probe" => probe::Probe,
+registry! {
+    /// One entry of the `loss` list of a recipe.
+    pub enum LossConfig: Settings {
+        /// The cross entropy of every path.
+        "task" => task::Task,
+        /// To answer as a teacher within the supernet does.
+        "distil" => distil::Distil,
+        /// Architectures whose order is known (landmark regularisation).
+        "landmark" => landmark::Landmark,
+        /// To see in an image what another path sees in it, without labels (Π-NAS).
+        "cross_path" => cross_path::CrossPath,
+        /// To classify what paths see, without changing what they see.
+        "probe" => probe::Probe,
+    }
 }

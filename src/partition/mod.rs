@@ -2,7 +2,6 @@
 //!
 //! What a partition has to know of the supernet it asks a [`Probe`], so that it is plain arithmetic itself.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Result;
@@ -59,31 +58,12 @@ pub trait Partition {
     fn split(&self, ground: &Ground, probe: &mut dyn Probe) -> Result<Parts>;
 }
 
-/// One row per partition: its kind in a recipe, its file, its type.
-macro_rules! partitions {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// The `by` of a `[[split]]` in a recipe.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum PartitionConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for PartitionConfig {
-            type Target = dyn Partition;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(partition) => partition),+ }
-            }
-        }
-    };
-}
-
-partitions! {
-    /// A part for each option of a gene, or for each combination of options of several (few-shot NAS).
-    "exhaustive" => exhaustive::Exhaustive,
-    /// Groups of options of one gene, both chosen by how alike their gradients are (GM-NAS).
-    "gradient_matching" => gradient_matching::GradientMatching,
+registry! {
+    /// The `by` of a `[[split]]` in a recipe.
+    pub enum PartitionConfig: Partition {
+        /// A part for each option of a gene, or for each combination of options of several (few-shot NAS).
+        "exhaustive" => exhaustive::Exhaustive,
+        /// Groups of options of one gene, both chosen by how alike their gradients are (GM-NAS).
+        "gradient_matching" => gradient_matching::GradientMatching,
+    }
 }

@@ -4,7 +4,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope};
+use super::{Ask, Sampler, Scope, Settings};
 use crate::arch::{Arch, stream::stream};
 use crate::{Error, Result};
 
@@ -13,9 +13,8 @@ use crate::{Error, Result};
 #[serde(default, deny_unknown_fields)]
 pub struct Disjoint {}
 
-impl Disjoint {
-    /// Itself, unless the paths of a step have to agree on a gene.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Disjoint {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         if scope.split.is_some() {
             let found = "true with the sampler \"disjoint\"";
             let wanted = "false: its two paths differ everywhere, and an update belongs to one momentum group";

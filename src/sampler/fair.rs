@@ -8,7 +8,7 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope};
+use super::{Ask, Sampler, Scope, Settings};
 use crate::Result;
 use crate::arch::{Arch, stream::stream};
 
@@ -17,9 +17,8 @@ use crate::arch::{Arch, stream::stream};
 #[serde(default, deny_unknown_fields)]
 pub struct Fair {}
 
-impl Fair {
-    /// Itself: it has nothing to learn.
-    pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Fair {
+    fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
 use crate::arch::{Arch, Cost, Gene, Region};
 use crate::state::State;
@@ -93,41 +91,28 @@ pub trait Sampler: Send {
     }
 }
 
-/// One row per sampler: its kind in a recipe, its file, its type.
-macro_rules! samplers {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// The `sampler` of a recipe.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum SamplerConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl SamplerConfig {
-            /// The sampler, or why it can't be used here.
-            pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-                match self { $(Self::$kind(config) => config.build(scope)),+ }
-            }
-        }
-    };
+/// What a recipe says of a sampler.
+pub trait Settings {
+    /// The sampler at its beginning, or why it can't be used here.
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>>;
 }
 
-samplers! {
-    /// Every path equally often (SPOS).
-    "uniform" => uniform::Uniform,
-    /// Every option of every gene once a step (FairNAS).
-    "fair" => fair::Fair,
-    /// Two paths that have nothing in common (Π-NAS).
-    "disjoint" => disjoint::Disjoint,
-    /// The largest and the smallest path around those of another sampler.
-    "sandwich" => sandwich::Sandwich,
-    /// The best paths of each bucket of costs, more and more (PSS).
-    "prioritised" => prioritised::Prioritised,
-    /// Bins of costs that still have much to learn, by a generator that learns to hit them (ShiftNAS).
-    "shift" => shift::Shift,
+registry! {
+    /// The `sampler` of a recipe.
+    pub enum SamplerConfig: Settings {
+        /// Every path equally often (SPOS).
+        "uniform" => uniform::Uniform,
+        /// Every option of every gene once a step (FairNAS).
+        "fair" => fair::Fair,
+        /// Two paths that have nothing in common (Π-NAS).
+        "disjoint" => disjoint::Disjoint,
+        /// The largest and the smallest path around those of another sampler.
+        "sandwich" => sandwich::Sandwich,
+        /// The best paths of each bucket of costs, more and more (PSS).
+        "prioritised" => prioritised::Prioritised,
+        /// Bins of costs that still have much to learn, by a generator that learns to hit them (ShiftNAS).
+        "shift" => shift::Shift,
+    }
 }
 
 impl Default for SamplerConfig {

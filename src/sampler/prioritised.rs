@@ -21,7 +21,7 @@ use std::sync::Arc;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope, Trial, Uniform, softmax};
+use super::{Ask, Sampler, Scope, Settings, Trial, Uniform, softmax};
 use crate::arch::{Arch, Cost, Gene, Metric, stream::stream};
 use crate::error::at_least;
 use crate::state::State;
@@ -101,9 +101,8 @@ fn falling([first, last]: [f64; 2], progress: f64) -> f64 {
     first * (last / first).powf(progress)
 }
 
-impl Prioritised {
-    /// The sampler, with its frequencies counted.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Prioritised {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         self.check()?;
         let seen = self.look(scope);
         // A part of the space may hold nothing of any bucket: it is drawn from as if there were none.
@@ -120,7 +119,9 @@ impl Prioritised {
         let (config, asked) = (self.clone(), None);
         Ok(Box::new(Pools { config, genes, cost, epochs, steps_per_epoch, seen, pools, asked }))
     }
+}
 
+impl Prioritised {
     fn check(&self) -> Result<()> {
         if self.buckets.is_empty() {
             let wanted = "at least one of the form { metric = \"macs\", from = 1e7, to = 2e8, step = 1e7 }";

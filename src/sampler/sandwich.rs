@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, SamplerConfig, Scope, Trial};
+use super::{Ask, Sampler, SamplerConfig, Scope, Settings, Trial};
 use crate::Result;
 use crate::arch::Arch;
 use crate::state::State;
@@ -19,9 +19,8 @@ pub struct Sandwich {
     pub inner: Box<SamplerConfig>,
 }
 
-impl Sandwich {
-    /// The sampler, with its inner one.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Sandwich {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         let Scope { genes, region, split, smallest, .. } = scope;
         let group = |gene: usize, option: usize| region.with(gene, &[option]).ok().map(|group| smallest(&group));
         let smallest = match split {

@@ -22,7 +22,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::{Ask, Sampler, Scope, Trial, Uniform, softmax};
+use super::{Ask, Sampler, Scope, Settings, Trial, Uniform, softmax};
 use crate::arch::{Arch, Cost, Metric, stream::stream};
 use crate::error::at_least;
 use crate::state::State;
@@ -70,9 +70,8 @@ impl Default for Shift {
     }
 }
 
-impl Shift {
-    /// The sampler, with a fresh generator.
-    pub fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Shift {
+    fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         self.check()?;
         let figure = |arch: &Arch| self.metric.of((scope.cost)(arch)).expect("a counted metric");
         let (least, most) = (figure(&(scope.smallest)(scope.region)), figure(&scope.largest));
@@ -92,7 +91,9 @@ impl Shift {
         let warm_up = self.warm_up * (scope.steps / scope.epochs.max(1)).max(1);
         Ok(Box::new(Shifting { config: self.clone(), warm_up, generator, bins, moves: 0, asked: None }))
     }
+}
 
+impl Shift {
     fn check(&self) -> Result<()> {
         if self.metric.of(Cost::default()).is_none() {
             return Err(Error::invalid("sampler.metric", format!("\"{}\"", self.metric.name()), "params or macs"));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Sampler, Scope};
+use super::{Ask, Sampler, Scope, Settings};
 use crate::Result;
 use crate::arch::{Arch, stream::stream};
 
@@ -11,9 +11,8 @@ use crate::arch::{Arch, stream::stream};
 #[serde(default, deny_unknown_fields)]
 pub struct Uniform {}
 
-impl Uniform {
-    /// Itself: it has nothing to learn.
-    pub fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
+impl Settings for Uniform {
+    fn build(&self, _: &Scope) -> Result<Box<dyn Sampler>> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -1,7 +1,5 @@
 //! How strongly does a path learn at this time? One file per schedule.
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
 
 /// How complex a path is among the paths of its space, by [`Cost::complexity`](crate::arch::Cost).
@@ -32,33 +30,14 @@ pub trait Schedule {
     }
 }
 
-/// One row per schedule: its kind in a recipe, its file, its type.
-macro_rules! schedules {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// The `schedule` of a recipe.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum ScheduleConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for ScheduleConfig {
-            type Target = dyn Schedule;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(schedule) => schedule),+ }
-            }
-        }
-    };
-}
-
-schedules! {
-    /// Half a cosine, for all paths alike.
-    "cosine" => cosine::Cosine,
-    /// A straight line to zero, for all paths alike.
-    "linear" => linear::Linear,
-    /// CaLR: the decay depends on the path's complexity.
-    "complexity" => complexity_aware::ComplexityAware,
+registry! {
+    /// The `schedule` of a recipe.
+    pub enum ScheduleConfig: Schedule {
+        /// Half a cosine, for all paths alike.
+        "cosine" => cosine::Cosine,
+        /// A straight line to zero, for all paths alike.
+        "linear" => linear::Linear,
+        /// CaLR: the decay depends on the path's complexity.
+        "complexity" => complexity_aware::ComplexityAware,
+    }
 }

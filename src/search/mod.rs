@@ -37,8 +37,6 @@ mod study;
 pub use pareto::{best_first, fronts, spread};
 pub use study::{Ask, Query, Study, Trial};
 
-use serde::{Deserialize, Serialize};
-
 use crate::Result;
 use crate::arch::Gene;
 
@@ -66,41 +64,22 @@ pub trait Settings {
     fn start(&self, genes: &[Gene]) -> Result<Box<dyn Strategy>>;
 }
 
-/// One row per strategy: its kind in a recipe, its file, its type.
-macro_rules! strategies {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// Their names.
-        pub const KINDS: &[&str] = &[$($name),+];
-
-        /// The `strategy` of a recipe's `[search]` table.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum StrategyConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for StrategyConfig {
-            type Target = dyn Settings;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(settings) => settings),+ }
-            }
-        }
-    };
-}
-
-strategies! {
-    /// Draws, each as likely as any other.
-    "random" => random::Random,
-    /// The best so far have children (SPOS).
-    "evolution" => evolution::Evolution,
-    /// The best of a few has a child, the oldest dies (ageing evolution).
-    "regularised" => regularised::Regularised,
-    /// A population that keeps to the Pareto front (NSGA-II).
-    "nsga2" => nsga2::Nsga2,
-    /// Many on few images, the best of these on all (RSPS).
-    "rounds" => rounds::Rounds,
-    /// Everything, one after the other.
-    "exhaustive" => exhaustive::Exhaustive,
+registry! {
+    /// The `strategy` of a recipe's `[search]` table.
+    pub enum StrategyConfig: Settings {
+        /// Draws, each as likely as any other.
+        "random" => random::Random,
+        /// The best so far have children (SPOS).
+        "evolution" => evolution::Evolution,
+        /// The best of a few has a child, the oldest dies (ageing evolution).
+        "regularised" => regularised::Regularised,
+        /// A population that keeps to the Pareto front (NSGA-II).
+        "nsga2" => nsga2::Nsga2,
+        /// Many on few images, the best of these on all (RSPS).
+        "rounds" => rounds::Rounds,
+        /// Everything, one after the other.
+        "exhaustive" => exhaustive::Exhaustive,
+    }
 }
 
 impl Default for StrategyConfig {

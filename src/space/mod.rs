@@ -69,37 +69,18 @@ pub trait Space {
     }
 }
 
-/// One row per space: its kind in a recipe, its file, its type.
-macro_rules! spaces {
-    ($($(#[$doc:meta])* $name:literal => $file:ident :: $kind:ident),+ $(,)?) => {
-        $(mod $file; pub use $file::$kind;)+
-
-        /// The `[space]` table of a recipe.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum SpaceConfig { $($(#[$doc])* #[serde(rename = $name)] $kind($kind)),+ }
-
-        impl std::ops::Deref for SpaceConfig {
-            type Target = dyn Space;
-            fn deref(&self) -> &Self::Target {
-                match self { $(Self::$kind(space) => space),+ }
-            }
-        }
-
-        /// The kinds of spaces there are.
-        pub const KINDS: &[&str] = &[$($name),+];
-    };
-}
-
-spaces! {
-    /// NAS-Bench-201.
-    "nb201" => nb201::Nb201,
-    /// Inverted residuals: ProxylessNAS, FairNAS.
-    "mobilenet" => mobilenet::MobileNet,
-    /// Shuffle blocks: SPOS.
-    "shufflenet" => shufflenet::ShuffleNet,
-    /// What a user describes, here or in a file.
-    "custom" => custom::Custom,
+registry! {
+    /// The `[space]` table of a recipe.
+    pub enum SpaceConfig: Space {
+        /// NAS-Bench-201.
+        "nb201" => nb201::Nb201,
+        /// Inverted residuals: ProxylessNAS, FairNAS.
+        "mobilenet" => mobilenet::MobileNet,
+        /// Shuffle blocks: SPOS.
+        "shufflenet" => shufflenet::ShuffleNet,
+        /// What a user describes, here or in a file.
+        "custom" => custom::Custom,
+    }
 }
 
 /// `arch` with the option that is nothing, for every gene that has one, where the graph stays the same and `region` allows it:

@@ -8,6 +8,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("arch", &[]),
     ("files", &[]),
     ("hash", &[]),
+    ("registry", &[]),
     ("state", &[]),
     ("reading", &[]),
     ("data", &["files", "hash"]),
