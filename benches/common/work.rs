@@ -101,7 +101,7 @@ impl Work {
 
 /// The architecture that uniform sampling draws at `step`.
 pub fn draw(genes: &[Gene], seed: u64, step: u64) -> Arch {
-    Uniform {}.ask(&Ask { genes, region: &Region::whole(genes), split: None, seed, step }).swap_remove(0)
+    Uniform {}.ask(&Ask { genes, region: &Region::whole(genes), momentum_gene: None, seed, step }).swap_remove(0)
 }
 
 /// Milliseconds of each of the next `steps` steps, and the losses that were read in them.

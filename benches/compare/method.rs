@@ -50,7 +50,7 @@ fn by_arithmetic(work: &Work, mut sampler: impl Sampler, steps: usize) -> Result
         let ms: f64 = advance(&mut trainer, steps)?.0.iter().sum();
         let graph = trainer.model().graph();
         let (genes, region) = (graph.genes(), Region::whole(graph.genes()));
-        let mut paths = |step| sampler.ask(&Ask { genes, region: &region, split: None, seed, step });
+        let mut paths = |step| sampler.ask(&Ask { genes, region: &region, momentum_gene: None, seed, step });
         let macs = |arch: &Arch| Plan::live(graph, arch).cost(graph).macs as f64;
         let images: f64 = (first..first + steps as u64).flat_map(&mut paths).map(|arch| macs(&arch)).sum();
         Ok(ms / (images * batch as f64 / 1e9))

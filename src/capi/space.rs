@@ -149,7 +149,7 @@ pub unsafe extern "C" fn snt_space_sample(
     boundary(err, || {
         let snt_space { config, graph, .. } = borrow(space, "space")?;
         let region = Region::whole(graph.genes());
-        let paths = Uniform {}.ask(&Ask { genes: graph.genes(), region: &region, split: None, seed, step: 0 });
+        let paths = Uniform {}.ask(&Ask { genes: graph.genes(), region: &region, momentum_gene: None, seed, step: 0 });
         copy_text(&config.text(&paths[0]), buffer, capacity, needed)
     })
 }

@@ -150,7 +150,7 @@ pub struct TrainConfig {
     pub momentum_separation: bool,
     /// The gene whose options make the groups, by name; absent: drawn once per run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub split: Option<String>,
+    pub momentum_gene: Option<String>,
     /// Weight decay λ.
     pub weight_decay: f64,
     /// Greatest norm of the gradient; 0 for no limit.
@@ -177,7 +177,7 @@ impl Default for TrainConfig {
             momentum: 0.9,
             nesterov: true,
             momentum_separation: true,
-            split: None,
+            momentum_gene: None,
             weight_decay: 5e-4,
             clip: 5.0,
             grad_reset: GradReset::Zero,

@@ -88,14 +88,14 @@ impl Recipe {
             let found = "true with splits that fix every gene";
             return Err(Error::invalid("train.momentum_separation", found, "false, or a gene that no split fixes"));
         }
-        let Some(name) = &self.train.split else {
+        let Some(name) = &self.train.momentum_gene else {
             return Ok(free[stream(self.seed, "split", 0).random_range(0..free.len())]);
         };
-        let unknown = || Error::invalid("train.split", format!("\"{name}\""), format!("one of {}", names()));
+        let unknown = || Error::invalid("train.momentum_gene", format!("\"{name}\""), format!("one of {}", names()));
         let gene = genes.iter().position(|gene| gene.name == *name).ok_or_else(unknown)?;
         if fixed.contains(&gene) {
             let found = format!("\"{name}\", which a [[split]] fixes to one option in each supernet");
-            return Err(Error::invalid("train.split", found, format!("one of {}", names())));
+            return Err(Error::invalid("train.momentum_gene", found, format!("one of {}", names())));
         }
         Ok(gene)
     }
@@ -188,9 +188,12 @@ mod tests {
             assert_eq!(Recipe { seed, ..recipe.clone() }.momentum_gene(&genes()).unwrap(), 1);
         }
         let mut named = recipe;
-        named.train.split = Some("c".into());
+        named.train.momentum_gene = Some("c".into());
         let message = named.check_splits(&genes()).unwrap_err().to_string();
-        assert_eq!(message, "train.split: found \"c\", which a [[split]] fixes to one option in each supernet, wanted one of b");
+        assert_eq!(
+            message,
+            "train.momentum_gene: found \"c\", which a [[split]] fixes to one option in each supernet, wanted one of b"
+        );
     }
 
     #[test]
@@ -220,7 +223,7 @@ mod tests {
         let narrow = matching.replace("smallest = 1", "smallest = 1, largest = 1, ways = 2");
         let two_sizes: Vec<Gene> = vec![wide(0), wide(1), Gene { name: "groups".into(), ..wide(3) }];
         let mut recipe_of_two = recipe(&(narrow + &other));
-        recipe_of_two.train.split = Some("groups".into());
+        recipe_of_two.train.momentum_gene = Some("groups".into());
         assert!(recipe_of_two.check_splits(&two_sizes).is_ok(), "they want different genes");
         let every = "[[split]]\nby = { kind = \"exhaustive\", genes = [\"a\", \"b\", \"c\"] }\nepochs = 0\n";
         assert!(refused(every).starts_with("train.momentum_separation: found true with splits that fix every gene"));

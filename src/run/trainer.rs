@@ -46,7 +46,7 @@ pub struct Trainer {
     data_hash: String,
     complexity: ComplexityRange,
     /// The gene whose options are the momentum groups.
-    split: Option<usize>,
+    momentum_gene: Option<usize>,
     compute: Compute,
     sampler: Box<dyn Sampler>,
     losses: Vec<Box<dyn Loss>>,
@@ -77,7 +77,7 @@ impl Trainer {
         };
         config.epochs = span.epochs;
         let seed = seed_of_level(recipe.seed, model.level);
-        let (split, groups) = split(&recipe, &config, &model)?;
+        let (momentum_gene, groups) = momentum_groups(&recipe, &config, &model)?;
         let places = model.network.slots().iter().map(|slot| slot.range.clone()).collect();
         let compute = recipe.compute(model.network.device())?;
         let sgd = Sgd::new(config.sgd(), model.network.flat(), places, groups, compute.kernels);
@@ -89,7 +89,7 @@ impl Trainer {
         let sampler = config.sampler.build(&sampler::Scope {
             genes: model.graph().genes(),
             region: &model.region,
-            split,
+            momentum_gene,
             seed,
             steps: config.epochs * feed.steps(),
             epochs: config.epochs,
@@ -115,7 +115,7 @@ impl Trainer {
             validation,
             data_hash: lessons.hash,
             complexity,
-            split,
+            momentum_gene,
             compute,
             sampler,
             losses,
@@ -186,7 +186,7 @@ impl Trainer {
 
     /// The architectures that the sampler would pick by what it has learnt, in the notation of the space.
     pub fn picks(&self) -> Vec<String> {
-        let picks = self.sampler.picks(&question(&self.model, self.seed, self.split, self.step));
+        let picks = self.sampler.picks(&question(&self.model, self.seed, self.momentum_gene, self.step));
         picks.iter().map(|arch| self.model.space.text(arch)).collect()
     }
 
@@ -226,7 +226,7 @@ impl Trainer {
         if let Some(arch) = &self.model.arch {
             return Ok(vec![arch.clone()]);
         }
-        let ask = question(&self.model, self.seed, self.split, self.step);
+        let ask = question(&self.model, self.seed, self.momentum_gene, self.step);
         let probes = self.sampler.probe(&ask);
         if !probes.is_empty() {
             let batch = self.validation.batch(self.step, Augment::default());
@@ -276,7 +276,7 @@ impl Trainer {
             self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]);
         }
         if !trials.is_empty() {
-            let ask = question(&self.model, self.seed, self.split, self.step);
+            let ask = question(&self.model, self.seed, self.momentum_gene, self.step);
             self.sampler.tell(&ask, &trials);
         }
         Ok(())
@@ -303,7 +303,7 @@ impl Trainer {
             views: self.feed.views(self.step, self.config.augment, views),
             validation: validation.then(|| self.validation.batch(self.step, Augment::default())),
             paths: paths.iter().zip(weights).map(|(arch, &weight)| loss::Path::new(arch.clone(), weight)).collect(),
-            largest: self.split.map_or(self.largest.clone(), |gene| self.largest.with(gene, paths[0].option(gene))),
+            largest: self.momentum_gene.map_or(self.largest.clone(), |gene| self.largest.with(gene, paths[0].option(gene))),
             used: RefCell::default(),
             recalled: RefCell::default(),
         };
@@ -343,7 +343,7 @@ impl Trainer {
     }
 
     fn group(&self, arch: &Arch) -> usize {
-        self.split.map_or(0, |gene| arch.option(gene))
+        self.momentum_gene.map_or(0, |gene| arch.option(gene))
     }
 
     fn text(&self, paths: &[Arch]) -> String {
@@ -471,8 +471,8 @@ fn diverged(what: &str, value: f64, step: u64, paths: &str) -> Error {
 }
 
 /// What a sampler is asked with.
-fn question(model: &Model, seed: u64, split: Option<usize>, step: u64) -> Ask<'_> {
-    Ask { genes: model.graph().genes(), region: &model.region, split, seed, step }
+fn question(model: &Model, seed: u64, momentum_gene: Option<usize>, step: u64) -> Ask<'_> {
+    Ask { genes: model.graph().genes(), region: &model.region, momentum_gene, seed, step }
 }
 
 /// ‖∇_w L‖ of one path.
@@ -502,18 +502,20 @@ fn losses(seed: u64, config: &TrainConfig, model: &Model, steps_per_epoch: u64) 
 }
 
 /// The gene whose options are the momentum groups, if any is, and how many groups there are.
-fn split(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(Option<usize>, usize)> {
+fn momentum_groups(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Result<(Option<usize>, usize)> {
     let genes = model.graph().genes();
     if !config.momentum_separation {
-        return match &config.split {
+        return match &config.momentum_gene {
             None => Ok((None, 1)),
-            Some(name) => Err(Error::invalid("train.split", format!("\"{name}\""), "nothing, or momentum_separation = true")),
+            Some(name) => {
+                Err(Error::invalid("train.momentum_gene", format!("\"{name}\""), "nothing, or momentum_separation = true"))
+            }
         };
     }
     let gene = recipe.momentum_gene(genes)?;
     if model.region.fixes(gene) {
         let found = format!("\"{}\", which is fixed in the region of this supernet", genes[gene].name);
-        return Err(Error::invalid("train.split", found, "a gene with several options left"));
+        return Err(Error::invalid("train.momentum_gene", found, "a gene with several options left"));
     }
     Ok((Some(gene), genes[gene].options.len()))
 }

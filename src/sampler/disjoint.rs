@@ -15,7 +15,7 @@ pub struct Disjoint {}
 
 impl Settings for Disjoint {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-        if scope.split.is_some() {
+        if scope.momentum_gene.is_some() {
             let found = "true with the sampler \"disjoint\"";
             let wanted = "false: its two paths differ everywhere, and an update belongs to one momentum group";
             return Err(Error::invalid("train.momentum_separation", found, wanted));

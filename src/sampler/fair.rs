@@ -2,7 +2,7 @@
 //!
 //! Path `k` of a step takes the `k`-th option of a permutation drawn for each gene, and there are as many paths as the
 //! widest gene has options. A gene with fewer options goes through its permutation again from the start, so its options
-//! differ by one in a step. The split gene of momentum separation has one drawn option in all paths: it is fair over
+//! differ by one in a step. The gene of the momentum groups has one drawn option in all paths: it is fair over
 //! many steps only.
 
 use rand::seq::SliceRandom;
@@ -28,8 +28,8 @@ impl Sampler for Fair {
         let mut rng = stream(ask.seed, "sample", ask.step);
         let mut orders: Vec<Vec<usize>> = (0..ask.genes.len()).map(|gene| ask.region.options(gene).to_vec()).collect();
         orders.iter_mut().for_each(|order| order.shuffle(&mut rng));
-        if let Some(split) = ask.split {
-            orders[split].truncate(1);
+        if let Some(gene) = ask.momentum_gene {
+            orders[gene].truncate(1);
         }
         let paths = orders.iter().map(Vec::len).max().unwrap_or(1);
         let path = |k: usize| orders.iter().map(|order| order[k % order.len()]).collect::<Vec<_>>();
@@ -49,11 +49,12 @@ mod tests {
     }
 
     /// How often each option of each gene comes in the first `steps` steps.
-    fn counts(sampler: &mut dyn Sampler, widths: &[usize], split: Option<usize>, steps: u64) -> Vec<Vec<u64>> {
+    fn counts(sampler: &mut dyn Sampler, widths: &[usize], momentum_gene: Option<usize>, steps: u64) -> Vec<Vec<u64>> {
         let genes = genes(widths);
         let region = Region::whole(&genes);
         let mut counts: Vec<Vec<u64>> = widths.iter().map(|&width| vec![0; width]).collect();
-        for arch in (0..steps).flat_map(|step| sampler.ask(&Ask { genes: &genes, region: &region, split, seed: 7, step })) {
+        for arch in (0..steps).flat_map(|step| sampler.ask(&Ask { genes: &genes, region: &region, momentum_gene, seed: 7, step }))
+        {
             (0..widths.len()).for_each(|gene| counts[gene][arch.option(gene)] += 1);
         }
         counts
@@ -89,7 +90,7 @@ mod tests {
         let region = Region::whole(&genes);
         let mut seen = std::collections::BTreeSet::new();
         for step in 0..60 {
-            let paths = Fair {}.ask(&Ask { genes: &genes, region: &region, split: Some(1), seed: 7, step });
+            let paths = Fair {}.ask(&Ask { genes: &genes, region: &region, momentum_gene: Some(1), seed: 7, step });
             assert_eq!(paths.len(), 3, "the widest gene that is permuted");
             assert!(paths.iter().all(|arch| arch.option(1) == paths[0].option(1)), "{paths:?}");
             seen.insert(paths[0].option(1));
@@ -103,12 +104,12 @@ mod tests {
         let genes = genes(&[5; 3]);
         let region = Region::whole(&genes).with(0, &[3]).unwrap().with(1, &[0, 2, 4]).unwrap();
         for step in 0..20 {
-            let paths = Fair {}.ask(&Ask { genes: &genes, region: &region, split: None, seed: 7, step });
+            let paths = Fair {}.ask(&Ask { genes: &genes, region: &region, momentum_gene: None, seed: 7, step });
             assert!(paths.len() == 5 && paths.iter().all(|arch| region.contains(arch)), "{paths:?}");
             let count = |gene: usize, option| paths.iter().filter(|arch| arch.option(gene) == option).count();
             assert!([0, 2, 4].map(|option| count(1, option)).iter().all(|count| (1..=2).contains(count)), "{paths:?}");
-            let split = Fair {}.ask(&Ask { genes: &genes, region: &region, split: Some(2), seed: 7, step });
-            assert_eq!(split.iter().map(|arch| arch.option(1)).collect::<std::collections::BTreeSet<_>>(), [0, 2, 4].into());
+            let grouped = Fair {}.ask(&Ask { genes: &genes, region: &region, momentum_gene: Some(2), seed: 7, step });
+            assert_eq!(grouped.iter().map(|arch| arch.option(1)).collect::<std::collections::BTreeSet<_>>(), [0, 2, 4].into());
         }
     }
 
@@ -116,7 +117,7 @@ mod tests {
     fn permutations_are_drawn_anew_for_each_gene_and_step() {
         let genes = genes(&[5; 6]);
         let region = Region::whole(&genes);
-        let paths = |step| Fair {}.ask(&Ask { genes: &genes, region: &region, split: None, seed: 7, step });
+        let paths = |step| Fair {}.ask(&Ask { genes: &genes, region: &region, momentum_gene: None, seed: 7, step });
         assert_ne!(paths(0), paths(1));
         assert_eq!(paths(3), paths(3));
         let order = |gene| paths(0).iter().map(|arch| arch.option(gene)).collect::<Vec<_>>();

@@ -15,7 +15,7 @@ pub struct Scope<'a> {
     /// The part of it that is trained.
     pub region: &'a Region,
     /// The gene whose options are the momentum groups, where there are groups.
-    pub split: Option<usize>,
+    pub momentum_gene: Option<usize>,
     /// Seed of the run.
     pub seed: u64,
     /// Steps of the run in all.
@@ -37,7 +37,7 @@ pub struct Ask<'a> {
     /// The part of it that is trained.
     pub region: &'a Region,
     /// The gene whose options are the momentum groups, where there are groups.
-    pub split: Option<usize>,
+    pub momentum_gene: Option<usize>,
     /// Seed of the run; a sampler draws from its `sample` stream at `step`, so chance leaves no state to save.
     pub seed: u64,
     /// Step of the run.
@@ -56,7 +56,7 @@ pub struct Trial {
 /// Chooses the paths of a training step.
 pub trait Sampler: Send {
     /// The paths of step `ask.step`, at least one, all within `ask.region`: one update is made of all of them. They agree on
-    /// the gene `ask.split`, since an update belongs to one momentum group.
+    /// the gene `ask.momentum_gene`, since an update belongs to one momentum group.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch>;
 
     /// Whether it wants to be told. Reading losses at once makes a GPU wait, so that nobody is told for nothing.
@@ -147,13 +147,13 @@ mod tests {
 
     impl Toy {
         /// For a run of 1,000 steps in 10 epochs.
-        pub fn scope(&self, split: Option<usize>) -> Scope<'_> {
+        pub fn scope(&self, momentum_gene: Option<usize>) -> Scope<'_> {
             let sum = |arch: &Arch| arch.options().iter().sum::<usize>() as u64;
             let ends = |end: fn(&Gene) -> usize| Arch::new(&self.genes, &self.genes.iter().map(end).collect::<Vec<_>>());
             Scope {
                 genes: &self.genes,
                 region: &self.region,
-                split,
+                momentum_gene,
                 seed: 7,
                 steps: 1000,
                 epochs: 10,
@@ -166,8 +166,8 @@ mod tests {
             }
         }
 
-        pub fn ask(&self, split: Option<usize>, step: u64) -> Ask<'_> {
-            Ask { genes: &self.genes, region: &self.region, split, seed: 7, step }
+        pub fn ask(&self, momentum_gene: Option<usize>, step: u64) -> Ask<'_> {
+            Ask { genes: &self.genes, region: &self.region, momentum_gene, seed: 7, step }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The sandwich rule (US-Net, arXiv:1903.05134): beside the paths of an inner sampler, each step trains the largest and the
 //! smallest path there is.
 //!
-//! Under momentum separation these take the option that the inner path has for the split gene, since all paths of a step are in
+//! Under momentum separation these take the option that the inner path has for the gene of the momentum groups, since all paths of a step are in
 //! one group: they are the largest and the smallest of the group.
 
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,9 @@ pub struct Sandwich {
 
 impl Settings for Sandwich {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-        let Scope { genes, region, split, smallest, .. } = scope;
+        let Scope { genes, region, momentum_gene, smallest, .. } = scope;
         let group = |gene: usize, option: usize| region.with(gene, &[option]).ok().map(|group| smallest(&group));
-        let smallest = match split {
+        let smallest = match momentum_gene {
             None => vec![Some(smallest(region))],
             Some(gene) => (0..genes[*gene].options.len()).map(|option| group(*gene, option)).collect(),
         };
@@ -43,7 +43,7 @@ impl Sampler for Layers {
     /// The largest, those between, the smallest.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut paths = self.inner.ask(ask);
-        let group = ask.split.map(|gene| (gene, paths[0].option(gene)));
+        let group = ask.momentum_gene.map(|gene| (gene, paths[0].option(gene)));
         let largest = group.map_or_else(|| self.largest.clone(), |(gene, option)| self.largest.with(gene, option));
         let smallest = self.smallest[group.map_or(0, |(_, option)| option)].clone();
         paths.insert(0, largest);
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn the_extremes_lie_around_and_stay_in_the_group() {
         let toy = toy(&[3, 3, 3]);
-        let [mut whole, mut grouped] = [None, Some(1)].map(|split| Sandwich::default().build(&toy.scope(split)).unwrap());
+        let [mut whole, mut grouped] = [None, Some(1)].map(|gene| Sandwich::default().build(&toy.scope(gene)).unwrap());
         for step in 0..20 {
             let paths = whole.ask(&toy.ask(None, step));
             assert_eq!([paths[0].options(), paths[2].options(), vec![paths.len()]], [vec![2; 3], vec![0; 3], vec![3]]);

@@ -34,7 +34,7 @@ mod tests {
         let (draws, region) = (4000, Region::whole(&genes));
         let mut counts = [[0u32; 4]; 20];
         for step in 0..draws {
-            let paths = Uniform {}.ask(&Ask { genes: &genes, region: &region, split: None, seed: 1, step });
+            let paths = Uniform {}.ask(&Ask { genes: &genes, region: &region, momentum_gene: None, seed: 1, step });
             (0..20).for_each(|gene| counts[gene][paths[0].option(gene)] += 1);
         }
         // 80 counts; 4σ leaves a chance of 1 in 200 that any of them is out by luck, and the seed is fixed.

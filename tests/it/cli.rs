@@ -325,9 +325,9 @@ fn recipes_with_mistakes() {
     contains(
         &place.refused_recipe(
             "batch = 16\nrate = 0.2\naugment = { crop = 1",
-            "split = \"9<-0\"\nbatch = 16\nrate = 0.2\naugment = { crop = 1",
+            "momentum_gene = \"9<-0\"\nbatch = 16\nrate = 0.2\naugment = { crop = 1",
         ),
-        &["train.split", "3<-2"],
+        &["train.momentum_gene", "3<-2"],
     );
     fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
     contains(&place.refused(&["run", "binary.toml", "--data", "data", "--out", "out"]), &["not UTF-8"]);

@@ -275,8 +275,9 @@ fn what_cannot_be_is_told_before_any_work() {
         assert!(files(folder.path()).is_empty());
         message
     };
-    let wanted = "train.split: found \"1<-0\", which a [[split]] fixes to one option in each supernet, wanted one of 2<-0, ";
-    assert!(refused("rate = 0.05", "rate = 0.05, split = \"1<-0\"").starts_with(wanted));
+    let wanted =
+        "train.momentum_gene: found \"1<-0\", which a [[split]] fixes to one option in each supernet, wanted one of 2<-0, ";
+    assert!(refused("rate = 0.05", "rate = 0.05, momentum_gene = \"1<-0\"").starts_with(wanted));
     assert!(refused("[\"1<-0\"]", "[\"0<-1\"]").starts_with("split.by.genes: found \"0<-1\", wanted one of 1<-0, "));
 }
 

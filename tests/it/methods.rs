@@ -166,7 +166,7 @@ fn a_sandwich_learns_labels_at_the_top_and_answers_below() {
 
 #[test]
 fn the_smallest_path_of_every_momentum_group_reads_the_image() {
-    let recipe = recipe(&format!("{}split = \"3<-0\"\n{POOLS}", COMBINATIONS[1]));
+    let recipe = recipe(&format!("{}momentum_gene = \"3<-0\"\n{POOLS}", COMBINATIONS[1]));
     let mut trainer = trainer(&recipe).unwrap();
     let graph = trainer.model().graph().clone();
     let mut dead = 0;

@@ -146,7 +146,7 @@ fn one_group_and_linear_decay_are_plain_sgd_to_the_last_bit() {
 
 #[test]
 fn groups_follow_the_operation_on_the_split_edge() {
-    let recipe = recipe(|recipe| recipe.train.split = Some("3<-2".into()));
+    let recipe = recipe(|recipe| recipe.train.momentum_gene = Some("3<-2".into()));
     let mut trainer = supernet_trainer(&recipe, data(&recipe));
     let mut used = BTreeSet::new();
     for _ in 0..6 {
@@ -203,7 +203,7 @@ fn check_sum(schedule: &str, rate: f64, weight: impl Fn(&Complexity) -> f64) {
     trainer.advance().unwrap();
     let network = trainer.model().network.shallow_clone();
     let (genes, region) = (network.graph().genes(), Region::whole(network.graph().genes()));
-    let archs = Fair {}.ask(&Ask { genes, region: &region, split: None, seed: recipe.seed, step: 1 });
+    let archs = Fair {}.ask(&Ask { genes, region: &region, momentum_gene: None, seed: recipe.seed, step: 1 });
     let mut order: Vec<i64> = (0..64).collect();
     order.shuffle(&mut stream(recipe.seed, "shuffle", 1)); // the step's order, so that every ReLU rounds to the same side
     let images = data(&recipe).train.gather(&order);
