@@ -5,6 +5,7 @@ use std::sync::Arc;
 use supernaut::arch::Arch;
 use supernaut::graph::{Kernels, Plan};
 use supernaut::optimizer::Sgd;
+use supernaut::run::augment::Draw;
 use supernaut::run::images::DeviceImages;
 use supernaut::run::job::Event;
 use supernaut::run::model::{ComplexityRange, Model};
@@ -83,7 +84,8 @@ impl Parts {
     /// Cuts and mirrors a batch of images.
     pub fn augment(&self, step: usize) -> (Tensor, Tensor) {
         let indices: Vec<i64> = (0..self.recipe.train.batch as i64).collect();
-        self.images.augmented(&indices, self.recipe.train.augment, self.recipe.seed, step as u64)
+        let draw = Draw { seed: self.recipe.seed, step: step as u64, view: 0 };
+        self.images.augmented(&indices, self.recipe.train.augment, draw)
     }
 
     /// Moves the weights.

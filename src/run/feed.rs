@@ -3,6 +3,7 @@
 use rand::seq::SliceRandom;
 use tch::Tensor;
 
+use super::augment::Draw;
 use super::images::DeviceImages;
 use super::recipe::Augment;
 use crate::arch::stream::stream;
@@ -32,15 +33,18 @@ impl Feed {
 
     /// The images of a step, changed at random, and their labels.
     pub fn batch(&mut self, step: u64, augment: Augment) -> Batch {
-        let (seed, (images, indices)) = (self.seed, self.indices(step));
-        let (images, labels) = images.augmented(indices, augment, seed, step);
+        let (images, labels) = self.view(step, augment, 0);
         Batch { images, labels }
     }
 
     /// `count` further views of the same images.
     pub fn views(&mut self, step: u64, augment: Augment, count: usize) -> Vec<Tensor> {
+        (1..=count).map(|view| self.view(step, augment, view).0).collect()
+    }
+
+    fn view(&mut self, step: u64, augment: Augment, view: usize) -> (Tensor, Tensor) {
         let (seed, (images, indices)) = (self.seed, self.indices(step));
-        (1..=count).map(|view| images.view(indices, augment, seed, step, view)).collect()
+        images.augmented(indices, augment, Draw { seed, step, view })
     }
 
     /// Which images a step has.

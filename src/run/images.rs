@@ -1,18 +1,17 @@
-//! Images on the device, as bytes: a batch is gathered, cropped and mirrored there, and becomes floats last. On a CPU they
-//! stay where they are, in memory or in a mapped file, and are only read.
+//! Images on the device, as bytes: a batch is gathered and changed there. On a CPU they stay where they are, in memory or in a
+//! mapped file, and are only read.
 
 use std::sync::Arc;
 
-use rand::{Rng, RngExt};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use super::augment::{Draw, augmented, floats};
 use super::memory::Memory;
 use super::recipe::{Augment, Recipe};
 use crate::Result;
-use crate::arch::stream::stream;
 use crate::data::{Dataset, Images, Pixels};
-use crate::graph::{channels_last, device};
+use crate::graph::device;
 use crate::hash::hex;
 use crate::space::Task;
 
@@ -49,6 +48,7 @@ impl RunData {
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
         let (test, task, hash) = (on(data.test()), Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
+        recipe.check_channels(task.image[0])?;
         let memory = Memory::new(recipe, &task, [validation.len(), test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }
@@ -145,19 +145,9 @@ impl DeviceImages {
         (floats(&self.stored(&self.rows(indices))), self.labels_of(indices))
     }
 
-    /// As [`gather`](Self::gather), with the random changes that step `step` of `seed` draws.
-    pub fn augmented(&self, indices: &[i64], augment: Augment, seed: u64, step: u64) -> (Tensor, Tensor) {
-        if augment == Augment::default() {
-            return self.gather(indices);
-        }
-        let rng = &mut stream(seed, "augment", step);
-        (floats(&augmented(&self.stored(&self.rows(indices)), augment, rng)), self.labels_of(indices))
-    }
-
-    /// View `view` of the images at `indices`: other random changes than those of [`augmented`](Self::augmented).
-    pub fn view(&self, indices: &[i64], augment: Augment, seed: u64, step: u64, view: usize) -> Tensor {
-        let rng = &mut stream(seed, &format!("augment/{view}"), step);
-        floats(&augmented(&self.stored(&self.rows(indices)), augment, rng))
+    /// As [`gather`](Self::gather), with random changes.
+    pub fn augmented(&self, indices: &[i64], augment: Augment, draw: Draw) -> (Tensor, Tensor) {
+        (augmented(&self.stored(&self.rows(indices)), augment, draw), self.labels_of(indices))
     }
 
     fn of(&self, rows: Arc<[i64]>, labels: Tensor) -> Self {
@@ -187,62 +177,4 @@ fn borrowed(store: &Arc<Pixels>, shape: &[i64; 3]) -> Tensor {
     // SAFETY: `DeviceImages` keeps the store as long as this tensor, gives it to nobody and only reads it; copies of its
     // rows are what goes out. The store is never changed.
     unsafe { Tensor::from_blob(store.as_ptr(), &size, &strides, Kind::Uint8, Device::Cpu) }
-}
-
-fn floats(pixels: &Tensor) -> Tensor {
-    channels_last(pixels).to_kind(Kind::Float) / 255.0
-}
-
-/// One gather does crop and flip: each image reads the rows and columns that its draw says, out of a black border.
-fn augmented(pixels: &Tensor, augment: Augment, rng: &mut impl Rng) -> Tensor {
-    let (size, device) = (pixels.size(), pixels.device());
-    let [count, channels, height, width] = size[..] else { unreachable!("images have four axes") };
-    let (mut rows, mut columns) = (vec![], vec![]);
-    for _ in 0..count {
-        let (top, left) = (rng.random_range(0..=2 * augment.crop), rng.random_range(0..=2 * augment.crop));
-        let mirrored = augment.flip && rng.random_range(0..2) == 1;
-        rows.extend(top..top + height);
-        columns.extend((0..width).map(|x| left + if mirrored { width - 1 - x } else { x }));
-    }
-    let padded = pixels.constant_pad_nd([augment.crop; 4]);
-    let axis = |values: &[i64], shape: [i64; 4]| Tensor::from_slice(values).view(shape).to_device(device);
-    let along = |length: i64, shape: [i64; 4]| Tensor::arange(length, (Kind::Int64, device)).view(shape);
-    padded.index(&[
-        Some(along(count, [count, 1, 1, 1])),
-        Some(along(channels, [1, channels, 1, 1])),
-        Some(axis(&rows, [count, 1, height, 1])),
-        Some(axis(&columns, [count, 1, 1, width])),
-    ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crop_is_a_window_of_the_bordered_image_and_a_flip_its_mirror() {
-        let (height, width) = (4i64, 5i64);
-        let bytes: Vec<u8> = (1..=40).collect();
-        let images = Tensor::from_data_size(&bytes, &[2, 1, height, width], Kind::Uint8);
-        let pixel = |image: i64, y: i64, x: i64| {
-            if (0..height).contains(&y) && (0..width).contains(&x) { image * 20 + y * width + x + 1 } else { 0 }
-        };
-        let mut seen = std::collections::BTreeSet::new();
-        for step in 0..60 {
-            let changed = augmented(&images, Augment { crop: 1, flip: true }, &mut stream(3, "augment", step));
-            for image in 0..2 {
-                let draws = (-1..=1).flat_map(|dy| (-1..=1).flat_map(move |dx| [(dy, dx, false), (dy, dx, true)]));
-                let is = |&(dy, dx, mirrored): &(i64, i64, bool)| {
-                    (0..height * width).all(|at| {
-                        let (y, x) = (at / width, at % width);
-                        let from = if mirrored { width - 1 - x } else { x };
-                        changed.int64_value(&[image, 0, y, x]) == pixel(image, y + dy, from + dx)
-                    })
-                };
-                let draw = draws.clone().find(is);
-                seen.insert(draw.unwrap_or_else(|| panic!("step {step} image {image} is no window")));
-            }
-        }
-        assert_eq!(seen.len(), 18, "every window and its mirror is drawn");
-    }
 }

@@ -1,5 +1,6 @@
 //! Putting the parts to work: recipes, training, search, export, checkpoints, reports.
 
+pub mod augment;
 pub mod checkpoint;
 pub mod described;
 pub mod dialogue;

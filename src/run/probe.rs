@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use tch::{Kind, Tensor};
 
+use super::augment::Draw;
 use super::images::DeviceImages;
 use super::model::Model;
 use super::recipe::Augment;
@@ -40,7 +41,7 @@ impl Probe for Gradients<'_> {
         let mut order: Vec<i64> = (0..self.images.len() as i64).collect();
         order.shuffle(&mut rng);
         order.truncate(self.batch);
-        let (images, labels) = self.images.augmented(&order, self.augment, rng.next_u64(), 0);
+        let (images, labels) = self.images.augmented(&order, self.augment, Draw { seed: rng.next_u64(), step: 0, view: 0 });
         let batch = Batch { images, labels };
         let shared = self.model.network.slots_among(&graph.shared_by_options(gene));
         let of_option = |&option: &usize| self.gradient(&arch.with(gene, option), &shared, &batch);

@@ -107,14 +107,75 @@ pub enum Start {
     Supernet,
 }
 
-/// Random changes of training images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Random changes of training images, in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Pixels of black border from which a window of the old size is cut.
     pub crop: i64,
     /// Whether every second image is mirrored.
     pub flip: bool,
+    /// Least and greatest share of the image's area of which a part is enlarged to the whole, as in `[0.2, 1.0]`; absent: none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zoom: Option<[f64; 2]>,
+    /// Random changes of brightness, contrast and colours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Jitter>,
+    /// Share of the images that lose their colours.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gray: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+/// Random changes of what an image's pixels are, not where. Images without three channels get the first two.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jitter {
+    /// Brightness, contrast and saturation are multiplied by up to 1 ± this each.
+    pub strength: f64,
+    /// Colours turn by up to this share of the circle of hues, either way.
+    pub hue: f64,
+    /// Share of the images that are changed.
+    pub chance: f64,
+}
+
+impl Default for Jitter {
+    /// That of MoCo v2 (arXiv:2003.04297).
+    fn default() -> Self {
+        Self { strength: 0.4, hue: 0.1, chance: 0.8 }
+    }
+}
+
+impl Augment {
+    fn check(&self, field: &str) -> Result<()> {
+        within(&format!("{field}.crop"), self.crop as f64, 0.0, 256.0)?;
+        within(&format!("{field}.gray"), self.gray, 0.0, 1.0)?;
+        if let Some([least, most]) = self.zoom
+            && !(least > 0.0 && least <= most && most <= 1.0)
+        {
+            let wanted = "two shares of the area, the least first, such as [0.2, 1.0]";
+            return Err(Error::invalid(format!("{field}.zoom"), format!("[{least}, {most}]"), wanted));
+        }
+        let Some(Jitter { strength, hue, chance }) = self.jitter else { return Ok(()) };
+        within(&format!("{field}.jitter.strength"), strength, 0.0, 1.0)?;
+        within(&format!("{field}.jitter.hue"), hue, 0.0, 0.5)?;
+        within(&format!("{field}.jitter.chance"), chance, 0.0, 1.0)
+    }
+
+    /// Refuses what images of so many channels don't have.
+    fn check_channels(&self, field: &str, channels: i64) -> Result<()> {
+        let hue = self.jitter.map_or(0.0, |jitter| jitter.hue);
+        match [("jitter.hue", hue), ("gray", self.gray)].into_iter().find(|(_, value)| *value > 0.0) {
+            Some((name, value)) if channels != 3 => {
+                let found = format!("{value} for images of {channels} channel{}", if channels == 1 { "" } else { "s" });
+                Err(Error::invalid(format!("{field}.{name}"), found, "0: colours are made of three"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn task_alone() -> Vec<LossConfig> {
@@ -182,7 +243,7 @@ impl Default for TrainConfig {
             clip: 5.0,
             grad_reset: GradReset::Zero,
             label_smoothing: 0.0,
-            augment: Augment { crop: 4, flip: true },
+            augment: Augment { crop: 4, flip: true, ..Default::default() },
             checkpoint_steps: 500,
         }
     }
@@ -209,7 +270,7 @@ impl TrainConfig {
         within(&field("weight_decay"), self.weight_decay, 0.0, 1.0)?;
         within(&field("clip"), self.clip, 0.0, 1e9)?;
         within(&field("label_smoothing"), self.label_smoothing, 0.0, 0.9)?;
-        within(&field("augment.crop"), self.augment.crop as f64, 0.0, 256.0)?;
+        self.augment.check(&field("augment"))?;
         if self.nesterov && self.momentum == 0.0 {
             return Err(Error::invalid(field("nesterov"), "true with momentum 0", "false, or a momentum to look ahead along"));
         }
@@ -269,7 +330,7 @@ impl Default for RetrainConfig {
             weight_decay: 5e-4,
             clip: 0.0,
             label_smoothing: 0.0,
-            augment: Augment { crop: 4, flip: true },
+            augment: Augment { crop: 4, flip: true, ..Default::default() },
             checkpoint_steps: 500,
         }
     }
@@ -580,6 +641,12 @@ impl Recipe {
         self.latency.check()?;
         within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
         within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
+    }
+
+    /// Refuses changes of images that images of so many channels can't be given.
+    pub fn check_channels(&self, channels: i64) -> Result<()> {
+        self.train.augment.check_channels("train.augment", channels)?;
+        self.retrain.augment.check_channels("retrain.augment", channels)
     }
 
     /// What it wants of libtorch for the whole process.
