@@ -20,6 +20,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -37,7 +38,7 @@ RECIPE = """\
 name = "{name}"
 seed = {seed}
 threads = 1
-{kernels}validation = 25000
+{kernels}{precision}validation = 25000
 
 [data]
 kind = "cifar10"
@@ -92,13 +93,15 @@ class Run(NamedTuple):
     """`small`, or `full`: as the benchmark has it."""
     gamma: float = GAMMA
     """Decay exponent of the simplest path, where CaLR is on."""
+    precision: str = "fp32"
+    """`fp32` or `bf16`."""
 
     @property
     def setting(self) -> str:
         """All but the seed."""
         parts = {(False, False): "plain", (True, False): "calr", (False, True): "ms", (True, True): "both"}
         setting = f"{self.method}-{parts[self.calr, self.separation]}-{self.grad_reset}-{self.epochs}"
-        marks = {self.kernels: "own", self.size: "small", f"gamma{self.gamma:g}": f"gamma{GAMMA:g}"}
+        marks = {self.kernels: "own", self.size: "small", f"gamma{self.gamma:g}": f"gamma{GAMMA:g}", self.precision: "fp32"}
         return "-".join([setting, *(mark for mark, usual in marks.items() if mark != usual)])
 
     @property
@@ -121,6 +124,7 @@ class Run(NamedTuple):
             name=self.name,
             seed=self.seed,
             kernels="" if self.kernels == "own" else f'kernels = "{self.kernels}"\n',
+            precision="" if self.precision == "fp32" else f'precision = "{self.precision}"\n',
             epochs=self.epochs,
             schedule=CALR.format(gamma=self.gamma) if self.calr else COSINE,
             split=SPLIT if self.method == "fsnas" else "",
@@ -147,10 +151,10 @@ def plan(seeds: int) -> Iterator[Run]:
         yield Run("spos", True, False, "zero", 40, seed, gamma=gamma)
 
 
-def full_plan(seeds: int, epochs: int) -> Iterator[Run]:
+def full_plan(seeds: int, epochs: int, precision: str) -> Iterator[Run]:
     """The runs at full size."""
     for seed, both in itertools.product(range(seeds), (False, True)):
-        yield Run("spos", both, both, "zero", epochs, seed, size="full")
+        yield Run("spos", both, both, "zero", epochs, seed, size="full", precision=precision)
 
 
 def write(path: Path, text: str) -> None:
@@ -158,6 +162,16 @@ def write(path: Path, text: str) -> None:
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(text)
     aside.rename(path)
+
+
+CHILDREN: List[subprocess.Popen] = []
+
+
+def stop(*_: object) -> None:
+    """What `kill` does: the same as Ctrl-C, which the programs that run hear by themselves."""
+    for child in CHILDREN:
+        child.send_signal(signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def execute(run: Run, arguments: argparse.Namespace) -> None:
@@ -173,7 +187,8 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
 
     def start(*command: object) -> subprocess.Popen:
         with open(folder / "log.txt", "a") as log:
-            return subprocess.Popen([PROGRAM, *map(str, command)], stdout=log, stderr=subprocess.STDOUT)
+            CHILDREN.append(subprocess.Popen([PROGRAM, *map(str, command)], stdout=log, stderr=subprocess.STDOUT))
+        return CHILDREN[-1]
 
     def finish(process: subprocess.Popen) -> None:
         if process.wait() != 0:
@@ -330,10 +345,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="supernets at a time, a thread each")
     parser.add_argument("--summary", action="store_true", help="only print what is finished")
     parser.add_argument("--full", type=int, default=0, metavar="EPOCHS", help="supernets of full size, for so many epochs")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of the steps of those of full size")
     parser.add_argument("--cost", type=int, default=0, metavar="ROUNDS", help="only time an epoch of every recipe, so many times")
     parser.add_argument("--only", nargs="*", default=[], help="names that a run's name begins with")
     arguments = parser.parse_args()
-    planned = full_plan(arguments.seeds, arguments.full) if arguments.full else plan(arguments.seeds)
+    planned = full_plan(arguments.seeds, arguments.full, arguments.precision) if arguments.full else plan(arguments.seeds)
     runs = [run for run in planned if not arguments.only or run.name.startswith(tuple(arguments.only))]
     if arguments.cost:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -342,6 +358,7 @@ def main() -> None:
     if not arguments.summary:
         done = known(arguments.out)
         left = [run for run in runs if run not in done]
+        signal.signal(signal.SIGTERM, stop)
         with ThreadPoolExecutor(arguments.jobs) as pool:
             running = [pool.submit(execute, run, arguments) for run in left]
             try:
