@@ -629,6 +629,22 @@ snt_status snt_space_builtin(const snt_context *context,
                              snt_error **err);
 
 /**
+ * Builds a space for images that nobody has yet: to count and to time what networks would cost, before there are data.
+ *
+ * `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}; `image` points to channels, height and
+ * width of the images, each 1 to 65536; there are 1 to 1000000 classes. `out` receives a handle that the caller frees with
+ * snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_space_for_shape(const snt_context *context,
+                               const char *space_json,
+                               const uint32_t *image,
+                               uint32_t classes,
+                               snt_space **out,
+                               snt_error **err);
+
+/**
  * Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
  * keys in JSON if its first character is '{'. docs/spaces.md tells what stands in it.
  *
@@ -1255,6 +1271,26 @@ snt_status snt_rank_precision(const double *scores,
                               size_t k,
                               double *value,
                               snt_error **err);
+
+/**
+ * Every figure of the same with its 95 % interval, by a bootstrap over the `count` architectures: {"kendall_tau_b": {"value",
+ * "interval"}, "spearman", "top_pick_truth", "top_pick_rank", …}; docs/ranking.md says what each means. A value is null where it
+ * is 0/0, an interval where more than a tenth of the resamples have none.
+ *
+ * `params` may be NULL, or hold the size of each architecture: then "complexity_bias" and "complexity_bias_partial" are there,
+ * too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse" (tau-b with the truth rounded to this
+ * step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with snt_buffer_free. It fails as
+ * snt_rank_kendall does. Any thread. Blocks for a second for 1,000 architectures. @since 0.1
+ */
+SNT_API
+SNT_MUST_USE
+snt_status snt_rank_json(const double *scores,
+                         const double *truth,
+                         const uint64_t *params,
+                         size_t count,
+                         const char *questions_json,
+                         snt_buffer *out,
+                         snt_error **err);
 
 /**
  * Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 an input to

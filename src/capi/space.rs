@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::boundary::{borrow, boundary, copy_text, drop_handle, give, optional_text, text};
+use super::boundary::{borrow, boundary, copy_text, drop_handle, give, optional_text, text, values};
 use super::context::{Context, snt_context};
 use super::dataset::snt_dataset;
 use super::error::{Result, snt_error};
 use super::status::snt_status;
 use super::version::{give_json, give_json_as, snt_buffer};
 use crate::arch::{Region, count};
+use crate::error::within;
 use crate::graph::{Graph, onnx};
 use crate::reading::parse_json;
 use crate::run::described::space_file;
@@ -60,8 +61,41 @@ pub unsafe extern "C" fn snt_space_builtin(
 /// The space of `config` on the images of `dataset`.
 fn built(context: Arc<Context>, config: SpaceConfig, dataset: *const snt_dataset) -> Result<snt_space> {
     let task = Task::of(&borrow(dataset, "dataset")?.data)?;
-    let graph = config.graph(&task, Norm::Own)?;
-    Ok(snt_space { config, graph, context, task })
+    snt_space::new(context, config, task)
+}
+
+impl snt_space {
+    fn new(context: Arc<Context>, config: SpaceConfig, task: Task) -> Result<Self> {
+        let graph = config.graph(&task, Norm::Own)?;
+        Ok(Self { config, graph, context, task })
+    }
+}
+
+/// Builds a space for images that nobody has yet: to count and to time what networks would cost, before there are data.
+///
+/// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}; `image` points to channels, height and
+/// width of the images, each 1 to 65536; there are 1 to 1000000 classes. `out` receives a handle that the caller frees with
+/// snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
+#[unsafe(no_mangle)]
+#[must_use]
+pub unsafe extern "C" fn snt_space_for_shape(
+    context: *const snt_context,
+    space_json: *const c_char,
+    image: *const u32,
+    classes: u32,
+    out: *mut *mut snt_space,
+    err: *mut *mut snt_error,
+) -> snt_status {
+    give(out, err, || {
+        let context = borrow(context, "context")?.0.clone();
+        let config: SpaceConfig = parse_json("space", text(space_json, "space_json")?)?;
+        let image = *values(image, 3, "image")?.first_chunk::<3>().expect("three were asked for");
+        for (name, size) in ["channels", "height", "width"].into_iter().zip(image) {
+            within(name, size as usize, 1, 65_536)?;
+        }
+        within("classes", classes as usize, 1, 1_000_000)?;
+        snt_space::new(context, config, Task::stand_in(image.map(i64::from), classes as usize))
+    })
 }
 
 /// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same

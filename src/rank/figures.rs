@@ -7,6 +7,7 @@
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 
 use super::correlation::{Levels, correlation, tau_b_of_sorted};
 use crate::arch::stream::stream;
@@ -115,7 +116,8 @@ impl Figure {
 }
 
 /// What is asked of every ranking, beside what always is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Questions {
     /// The `k` of precision at `k`, each from 1 to the number of architectures.
     pub top: Vec<usize>,

@@ -2,7 +2,7 @@
 //! differences between two groups of runs.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::figures::{Figure, Judged, Questions, RESAMPLES, judge, percentiles};
 use super::seeds::{Mean, mean};
@@ -152,7 +152,7 @@ impl Ranking {
     /// interval.
     pub fn json(&self) -> Value {
         let group = |group: &Group| {
-            let runs: Vec<Value> = group.runs.iter().map(run_json).collect();
+            let runs: Vec<Value> = group.runs.iter().map(Run::json).collect();
             json!({ "name": group.name, "runs": runs, "mean": over_seeds_json(&group.means) })
         };
         let difference =
@@ -248,10 +248,17 @@ fn over_seeds(figures: &[&Judged]) -> Option<OverSeeds> {
     Some(OverSeeds { figure: figures[0].figure, mean: mean(&values), over_architectures: percentiles(&resampled) })
 }
 
-fn run_json(run: &Run) -> Value {
-    let figure = |judged: &Judged| (judged.figure.name(), json!({ "value": judged.value, "interval": judged.interval() }));
-    let figures: Map<String, Value> = run.figures.iter().map(figure).collect();
-    json!({ "name": run.scores.name, "source": run.scores.source, "figures": figures, "scores": run.scores.values })
+impl Run {
+    fn json(&self) -> Value {
+        let Scores { name, source, values } = &self.scores;
+        json!({ "name": name, "source": source, "figures": self.figures_json(), "scores": values })
+    }
+
+    /// The figures as JSON, each with its interval over architectures.
+    pub fn figures_json(&self) -> Value {
+        let figure = |judged: &Judged| (judged.figure.name(), json!({ "value": judged.value, "interval": judged.interval() }));
+        Value::Object(self.figures.iter().map(figure).collect())
+    }
 }
 
 fn over_seeds_json(figures: &[Option<OverSeeds>]) -> Value {
