@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Repeats the experiments of docs/results.md: which methods rank architectures rightly? And do our kernels change that?
 
-    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--full EPOCHS] [--cost ROUNDS] [--only NAME ...]
+    python3 scripts/experiment.py --data CIFAR10 --truth CSV --list FILE --out FOLDER [--jobs 2] [--full EPOCHS
+        [--precision bf16]] [--cost ROUNDS] [--only NAME ...]
 
 Trains the supernets of `plan()` with the program, one folder of FOLDER each, and ranks the architectures of the list with
 every one. A run that is stopped goes on where it was, and what is finished is not done again; so the experiment may be
@@ -164,17 +165,35 @@ def write(path: Path, text: str) -> None:
     aside.rename(path)
 
 
-CHILDREN: List[subprocess.Popen] = []
+class Programs:
+    """What runs for this script. They are in sessions of their own, so that Ctrl-C and `kill` reach them through here, once each."""
+
+    def __init__(self) -> None:
+        self.started: List[subprocess.Popen] = []
+        self.stopped = False
+
+    def start(self, command: List[object], log: Path) -> subprocess.Popen:
+        """Starts a program, unless all have been told to stop."""
+        if self.stopped:
+            raise KeyboardInterrupt
+        with open(log, "a") as file:
+            program = subprocess.Popen(
+                [PROGRAM, *map(str, command)], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        self.started.append(program)
+        if self.stopped:  # meanwhile
+            program.send_signal(signal.SIGINT)
+        return program
+
+    def stop(self, *_: object) -> None:
+        """Handles a signal: every program writes its checkpoint and ends."""
+        self.stopped = True
+        for program in self.started:
+            program.send_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
 
-def stop(*_: object) -> None:
-    """What `kill` does: the same as Ctrl-C, which the programs that run hear by themselves."""
-    for child in CHILDREN:
-        child.send_signal(signal.SIGINT)
-    raise KeyboardInterrupt
-
-
-def execute(run: Run, arguments: argparse.Namespace) -> None:
+def execute(run: Run, programs: Programs, arguments: argparse.Namespace) -> None:
     """Trains and ranks, unless that was done."""
     folder = arguments.out / run.name
     ranking = folder / "ranking.json"
@@ -186,9 +205,7 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     supernet = folder / ("forest.json" if run.method == "fsnas" else "supernet.safetensors")
 
     def start(*command: object) -> subprocess.Popen:
-        with open(folder / "log.txt", "a") as log:
-            CHILDREN.append(subprocess.Popen([PROGRAM, *map(str, command)], stdout=log, stderr=subprocess.STDOUT))
-        return CHILDREN[-1]
+        return programs.start([*command], folder / "log.txt")
 
     def finish(process: subprocess.Popen) -> None:
         if process.wait() != 0:
@@ -218,13 +235,13 @@ def execute(run: Run, arguments: argparse.Namespace) -> None:
     print(f"{run.name}: done", flush=True)
 
 
-def cost(runs: List[Run], arguments: argparse.Namespace) -> None:
+def cost(runs: List[Run], programs: Programs, arguments: argparse.Namespace) -> None:
     """Prints what an epoch of every recipe takes: in turns, so that a machine that gets slower does so for all."""
     settings = list(dict.fromkeys(run._replace(epochs=1, seed=0) for run in runs))
     epochs: Dict[Run, List[Epoch]] = {run: [] for run in settings}
     for _ in range(arguments.cost):
         for run in settings:
-            epochs[run].append(epoch(run, arguments))
+            epochs[run].append(epoch(run, programs, arguments))
     print("| recipe | seconds an epoch | times plain | MB |")
     print("|---|--:|--:|--:|")
     for run in settings:
@@ -242,15 +259,13 @@ class Epoch(NamedTuple):
     """The most that was resident at once."""
 
 
-def epoch(run: Run, arguments: argparse.Namespace) -> Epoch:
+def epoch(run: Run, programs: Programs, arguments: argparse.Namespace) -> Epoch:
     """Trains for an epoch, in a folder that is gone thereafter."""
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         recipe, log = Path(folder) / "recipe.toml", Path(folder) / "log.txt"
         recipe.write_text(run.recipe())
-        command = [PROGRAM, "train", recipe, "--data", arguments.data, "--out", folder]
-        with open(log, "w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
-            _, status, usage = os.wait4(process.pid, 0)
+        process = programs.start(["train", recipe, "--data", arguments.data, "--out", folder], log)
+        _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             sys.exit(f"experiment.py: {run.name} ended with status {process.returncode}: {log.read_text()}")
@@ -351,16 +366,20 @@ def main() -> None:
     arguments = parser.parse_args()
     planned = full_plan(arguments.seeds, arguments.full, arguments.precision) if arguments.full else plan(arguments.seeds)
     runs = [run for run in planned if not arguments.only or run.name.startswith(tuple(arguments.only))]
+    if arguments.precision != "fp32" and not arguments.full:
+        parser.error("--precision is of runs of full size: add --full EPOCHS")
+    programs = Programs()
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, programs.stop)
     if arguments.cost:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        cost(runs, arguments)
+        cost(runs, programs, arguments)
         return
     if not arguments.summary:
         done = known(arguments.out)
         left = [run for run in runs if run not in done]
-        signal.signal(signal.SIGTERM, stop)
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            running = [pool.submit(execute, run, arguments) for run in left]
+            running = [pool.submit(execute, run, programs, arguments) for run in left]
             try:
                 for one in running:
                     one.result()

@@ -56,6 +56,9 @@ impl Mistake {
             let wanted = format!("it in the strategy's own table: strategy = {{ kind = \"evolution\", {name} = … }}");
             return Self { path, found: "a key that has moved".into(), wanted };
         }
+        if is_field && name == "split" && options.contains(&"momentum_gene") {
+            return Self { path, found: "a key that has another name now".into(), wanted: "momentum_gene".into() };
+        }
         let found = if is_field { "an unknown key".to_owned() } else { format!("\"{name}\"") };
         Self { path, found, wanted: one_of(name, options) }
     }

@@ -1,7 +1,8 @@
 //! How a part of the crate lists what it offers: one row per kind.
 
 /// An enum of settings, told apart by their key `kind` in a recipe. Each row has the kind's name there, its file, which becomes a
-/// module, and its type; what all kinds have in common is the trait that the enum derefs to.
+/// module, and its type; what all kinds have in common is the trait that the enum derefs to (mutably for those that read files in
+/// their place).
 macro_rules! registry {
     (
         $(#[$about:meta])*

@@ -544,6 +544,7 @@ pub unsafe extern "C" fn snt_retrain_start(
         if let Some(table) = optional_text(retrain_json, "retrain_json")? {
             begin.recipe.retrain = parse_json("retrain", table)?;
             begin.recipe.check()?;
+            begin.recipe.check_channels(begin.data.task.image[0])?;
         }
         let forest = begin.claim.forest()?;
         let arch = forest.canonical(&begin.saved.model.parse(text(arch, "arch")?)?);

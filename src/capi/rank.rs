@@ -6,8 +6,7 @@ use super::boundary::{boundary, optional_text, values, write};
 use super::error::{Result, snt_error};
 use super::status::snt_status;
 use super::version::{give_json, snt_buffer};
-use crate::Error;
-use crate::rank::{self, Entry, Questions, Ranking, Scores, Source};
+use crate::rank::{self, Questions};
 use crate::reading::parse_json;
 
 /// Kendall's tau-b of `count` scores and their true figures, from -1 (opposite order) to 1 (same order); with ties.
@@ -62,8 +61,8 @@ pub unsafe extern "C" fn snt_rank_precision(
 /// "interval"}, "spearman", "top_pick_truth", "top_pick_rank", …}; docs/ranking.md says what each means. A value is null where it
 /// is 0/0, an interval where more than a tenth of the resamples have none.
 ///
-/// `params` may be NULL, or hold the size of each architecture: then "complexity_bias" and "complexity_bias_partial" are there,
-/// too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse" (tau-b with the truth rounded to this
+/// `params` may be NULL, or hold the size of each architecture: unless all are equal, "complexity_bias" and
+/// "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse" (tau-b with the truth rounded to this
 /// step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with snt_buffer_free. It fails as
 /// snt_rank_kendall does. Any thread. Blocks for a second for 1,000 architectures. @since 0.1
 #[unsafe(no_mangle)]
@@ -78,30 +77,14 @@ pub unsafe extern "C" fn snt_rank_json(
     err: *mut *mut snt_error,
 ) -> snt_status {
     give_json(out, err, || {
-        let scores = numbers(scores, count, "scores")?.to_vec();
-        let truth = numbers(truth, count, "truth")?;
-        let params = if params.is_null() { None } else { Some(values(params, count, "params")?) };
-        let questions: Questions = parse_json("questions", optional_text(questions_json, "questions_json")?.unwrap_or("{}"))?;
-        let entry = |(at, &truth): (usize, &f64)| Entry {
-            arch: at.to_string(),
-            truth,
-            params: params.map(|params| params[at]),
-            macs: None,
+        let (scores, truth) = (values(scores, count, "scores")?, values(truth, count, "truth")?);
+        let params: Option<Vec<f64>> = match params.is_null() {
+            true => None,
+            false => Some(values(params, count, "params")?.iter().map(|&params| params as f64).collect()),
         };
-        let entries = truth.iter().enumerate().map(entry).collect();
-        let scores = Scores { name: "scores".into(), source: Source::Counted, values: scores };
-        let ranking = Ranking::new("truth".into(), entries, vec![scores], vec![], questions)?;
-        Ok(ranking.groups[0].runs[0].figures_json())
+        let questions: Questions = parse_json("questions", optional_text(questions_json, "questions_json")?.unwrap_or("{}"))?;
+        Ok(rank::figures_json(&rank::judge(scores, truth, params.as_deref(), &questions)?))
     })
-}
-
-/// Values that have an order.
-fn numbers<'a>(pointer: *const f64, count: usize, name: &str) -> Result<&'a [f64]> {
-    let values = values(pointer, count, name)?;
-    match values.iter().position(|value| value.is_nan()) {
-        Some(index) => Err(Error::invalid(name, format!("NaN at index {index} (counted from 0)"), "numbers").into()),
-        None => Ok(values),
-    }
 }
 
 fn measure(

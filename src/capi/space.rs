@@ -13,7 +13,6 @@ use super::error::{Result, snt_error};
 use super::status::snt_status;
 use super::version::{give_json, give_json_as, snt_buffer};
 use crate::arch::{Region, count};
-use crate::error::within;
 use crate::graph::{Graph, onnx};
 use crate::reading::parse_json;
 use crate::run::described::space_file;
@@ -73,8 +72,9 @@ impl snt_space {
 
 /// Builds a space for images that nobody has yet: to count and to time what networks would cost, before there are data.
 ///
-/// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}; `image` points to channels, height and
-/// width of the images, each 1 to 65536; there are 1 to 1000000 classes. `out` receives a handle that the caller frees with
+/// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}, of any kind but "file"; `image` points to
+/// channels, height and width of the images, each 1 to 65536 and together at most 67108864 values; there are 1 to 1000000 classes.
+/// `out` receives a handle that the caller frees with
 /// snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
@@ -90,11 +90,7 @@ pub unsafe extern "C" fn snt_space_for_shape(
         let context = borrow(context, "context")?.0.clone();
         let config: SpaceConfig = parse_json("space", text(space_json, "space_json")?)?;
         let image = *values(image, 3, "image")?.first_chunk::<3>().expect("three were asked for");
-        for (name, size) in ["channels", "height", "width"].into_iter().zip(image) {
-            within(name, size as usize, 1, 65_536)?;
-        }
-        within("classes", classes as usize, 1, 1_000_000)?;
-        snt_space::new(context, config, Task::stand_in(image.map(i64::from), classes as usize))
+        snt_space::new(context, config, Task::stand_in(image.map(i64::from), classes as usize)?)
     })
 }
 

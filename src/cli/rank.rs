@@ -249,7 +249,7 @@ impl<'a> Judge<'a> {
             let task = Task::of(self.load(&recipe)?)?;
             return costs(&recipe.space, &task, list).map(Some);
         }
-        let costs = costs(&SpaceConfig::Nb201(Nb201::default()), &Task::stand_in([3, 32, 32], 10), list);
+        let costs = costs(&SpaceConfig::Nb201(Nb201::default()), &Task::stand_in([3, 32, 32], 10)?, list);
         if self.names().any(|name| metric(name).is_some()) { costs.map(Some) } else { Ok(costs.ok()) }
     }
 

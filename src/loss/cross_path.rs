@@ -12,8 +12,8 @@
 //! The teacher moves, `θ_k ← m θ_k + (1 − m) θ_q`, with what `a` uses before it answers with `a`, then with what `b` uses: what
 //! both use moves twice a step, what neither uses rests.
 //!
-//! Departures: views differ by the run's own `augment`, which has MoCo-v2's resized crops, colours and grey but not its blur, of up
-//! to a hundredth of a side, less than half a pixel of CIFAR's; one machine, so batches aren't shuffled between devices; a queue
+//! Departures: views differ by the run's own `augment`, which has MoCo-v2's resized crops, colours and grey, but no blur: its width of
+//! up to a hundredth of an image would be a third of a pixel of CIFAR; one machine, so batches aren't shuffled between devices; a queue
 //! may be any length. With CaLR `ℓ` is weighed by the factor of the student's path.
 
 use std::collections::BTreeMap;

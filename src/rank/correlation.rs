@@ -68,18 +68,37 @@ fn without_order(scores: &Levels) -> Error {
 }
 
 fn levels_of_both(x: &[f64], y: &[f64]) -> Result<(Levels, Levels)> {
-    if x.len() != y.len() {
-        return Err(Error::invalid("truth", format!("length {}", y.len()), format!("{}, as many as the scores", x.len())));
+    check(x, y, 2)?;
+    Ok((Levels::of(x), Levels::of(y)))
+}
+
+/// Refuses what has no order: lists of different length, of fewer than `least` values, or with a NaN.
+pub(super) fn check(scores: &[f64], truth: &[f64], least: usize) -> Result<()> {
+    if scores.len() != truth.len() {
+        let wanted = format!("{}, as many as the scores", scores.len());
+        return Err(Error::invalid("truth", format!("length {}", truth.len()), wanted));
     }
-    for (name, values) in [("scores", x), ("truth", y)] {
-        if values.len() < 2 {
-            return Err(Error::invalid(name, format!("length {}", values.len()), "2 or more"));
+    for (name, values) in [("scores", scores), ("truth", truth)] {
+        if values.len() < least {
+            return Err(Error::invalid(name, format!("length {}", values.len()), format!("{least} or more")));
         }
         if let Some(index) = values.iter().position(|value| value.is_nan()) {
             return Err(Error::invalid(name, format!("NaN at index {index} (counted from 0)"), "numbers"));
         }
     }
-    Ok((Levels::of(x), Levels::of(y)))
+    Ok(())
+}
+
+/// An error where all of `values` are equal.
+pub(super) fn differ(name: &str, values: &[f64]) -> Result<()> {
+    match values.iter().all(|value| *value == values[0]) {
+        true => Err(Error::Numeric(format!(
+            "{name}: found {} for all {} architectures, wanted values that differ: equal ones have no order",
+            values[0],
+            values.len()
+        ))),
+        false => Ok(()),
+    }
 }
 
 /// Values as whole numbers in the same order: equal values share one, and no number is left out.

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-use super::correlation::{Levels, correlation, tau_b_of_sorted};
+use super::correlation::{Levels, check, correlation, differ, tau_b_of_sorted};
 use crate::arch::stream::stream;
 use crate::error::{Error, Result};
 
@@ -182,9 +182,18 @@ pub(super) fn percentiles(values: &[f64]) -> Option<[f64; 2]> {
     Some([at(0.025), at(0.975)])
 }
 
-/// All figures of `scores` against `truth`, both with one value for each architecture; those of bias where `params` are
-/// known.
-pub(super) fn judge(scores: &[f64], truth: &[f64], params: Option<&[f64]>, questions: &Questions) -> Vec<Judged> {
+/// All figures of `scores` against `truth`, both with one value for each architecture; those of bias where `params` are known and
+/// aren't all equal.
+///
+/// # Errors
+/// [`Error::Invalid`] for lists of different length, of fewer than 2 values, or with a NaN, and for questions that so many can't
+/// answer; [`Error::Numeric`] where all scores or all truths are equal.
+pub fn judge(scores: &[f64], truth: &[f64], params: Option<&[f64]>, questions: &Questions) -> Result<Vec<Judged>> {
+    check(scores, truth, 2)?;
+    questions.check(scores.len(), "")?;
+    differ("scores", scores)?;
+    differ("truth", truth)?;
+    let params = params.filter(|params| params.iter().any(|one| *one != params[0]));
     let table = Table::new(scores, truth, params);
     let figures = questions.figures(params.is_some()).into_iter().map(|figure| table.prepare(figure));
     let mut figures: Vec<(Prepared, Judged)> = figures
@@ -200,7 +209,7 @@ pub(super) fn judge(scores: &[f64], truth: &[f64], params: Option<&[f64]>, quest
             judged.resampled.push(table.measure(prepared, &mut sample).unwrap_or(f64::NAN));
         }
     }
-    figures.into_iter().map(|(_, judged)| judged).collect()
+    Ok(figures.into_iter().map(|(_, judged)| judged).collect())
 }
 
 /// See [`Figure::Precision`].
@@ -208,20 +217,9 @@ pub(super) fn judge(scores: &[f64], truth: &[f64], params: Option<&[f64]>, quest
 /// # Errors
 /// [`Error::Invalid`] for lists of different length or with a NaN, and for a `k` beyond them.
 pub fn precision_at(k: usize, scores: &[f64], truth: &[f64]) -> Result<f64> {
-    if scores.len() != truth.len() {
-        return Err(Error::invalid(
-            "truth",
-            format!("length {}", truth.len()),
-            format!("{}, as many as the scores", scores.len()),
-        ));
-    }
+    check(scores, truth, 0)?;
     if !(1..=scores.len()).contains(&k) {
         return Err(Error::invalid("k", k, format!("1…{}, as many as there are", scores.len())));
-    }
-    for (name, values) in [("scores", scores), ("truth", truth)] {
-        if let Some(index) = values.iter().position(|value| value.is_nan()) {
-            return Err(Error::invalid(name, format!("NaN at index {index} (counted from 0)"), "numbers"));
-        }
     }
     Ok(Table::new(scores, truth, None).precision(k, &mut Sample::all(scores.len())))
 }
@@ -528,7 +526,7 @@ mod tests {
         for seed in 0..60 {
             let [score, truth, _] = noisy(80, 1.0, 1.0, seed);
             let questions = Questions { seed, ..Questions::default() };
-            let [low, high] = judge(&score, &truth, None, &questions)[0].interval().unwrap();
+            let [low, high] = judge(&score, &truth, None, &questions).unwrap()[0].interval().unwrap();
             held += usize::from((low..=high).contains(&exact));
         }
         assert!((52..=60).contains(&held), "{held} of 60");

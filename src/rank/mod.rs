@@ -8,7 +8,7 @@ mod seeds;
 mod truth;
 
 pub use correlation::{kendall_tau_b, spearman};
-pub use figures::{Figure, Judged, Questions, RESAMPLES, precision_at};
-pub use ranking::{Difference, Entry, Group, OverSeeds, Ranking, Run, Scores, Source};
+pub use figures::{Figure, Judged, Questions, RESAMPLES, judge, precision_at};
+pub use ranking::{Difference, Entry, Group, OverSeeds, Ranking, Run, Scores, Source, figures_json};
 pub use seeds::{Mean, mean};
 pub use truth::{List, Truth};

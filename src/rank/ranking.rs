@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::correlation::differ;
 use super::figures::{Figure, Judged, Questions, RESAMPLES, judge, percentiles};
 use super::seeds::{Mean, mean};
 use crate::error::{Error, Result};
@@ -176,21 +177,7 @@ fn check(truth: &str, entries: &[Entry], questions: &Questions) -> Result<()> {
         return Err(Error::invalid("architectures", entries.len(), "at least 2: one alone has no rank"));
     }
     questions.check(entries.len(), "")?;
-    differ(truth, entries.iter().map(|entry| entry.truth))
-}
-
-/// An error where all are equal.
-fn differ(name: &str, values: impl Iterator<Item = f64>) -> Result<()> {
-    let mut values = values.peekable();
-    let first = *values.peek().expect("there are two at least");
-    let (mut count, mut equal) = (0, true);
-    values.for_each(|value| (count, equal) = (count + 1, equal && value == first));
-    match equal {
-        true => Err(Error::Numeric(format!(
-            "{name}: found {first} for all {count} architectures, wanted values that differ: equal ones have no order"
-        ))),
-        false => Ok(()),
-    }
+    differ(truth, &entries.iter().map(|entry| entry.truth).collect::<Vec<_>>())
 }
 
 fn check_pairs(score: &[Scores], against: &[Scores]) -> Result<()> {
@@ -215,10 +202,9 @@ fn check_pairs(score: &[Scores], against: &[Scores]) -> Result<()> {
 fn group(name: &'static str, runs: Vec<Scores>, entries: &[Entry], questions: &Questions) -> Result<Group> {
     let truth: Vec<f64> = entries.iter().map(|entry| entry.truth).collect();
     let params: Option<Vec<f64>> = entries.iter().map(|entry| entry.params.map(|params| params as f64)).collect();
-    let params = params.filter(|params| params.iter().any(|one| *one != params[0]));
     let judged = |scores: Scores| {
-        differ(&scores.name, scores.values.iter().copied())?;
-        let figures = judge(&scores.values, &truth, params.as_deref(), questions);
+        differ(&scores.name, &scores.values)?;
+        let figures = judge(&scores.values, &truth, params.as_deref(), questions)?;
         Ok(Run { scores, figures })
     };
     let runs = runs.into_iter().map(judged).collect::<Result<Vec<Run>>>()?;
@@ -251,14 +237,14 @@ fn over_seeds(figures: &[&Judged]) -> Option<OverSeeds> {
 impl Run {
     fn json(&self) -> Value {
         let Scores { name, source, values } = &self.scores;
-        json!({ "name": name, "source": source, "figures": self.figures_json(), "scores": values })
+        json!({ "name": name, "source": source, "figures": figures_json(&self.figures), "scores": values })
     }
+}
 
-    /// The figures as JSON, each with its interval over architectures.
-    pub fn figures_json(&self) -> Value {
-        let figure = |judged: &Judged| (judged.figure.name(), json!({ "value": judged.value, "interval": judged.interval() }));
-        Value::Object(self.figures.iter().map(figure).collect())
-    }
+/// Figures as JSON, each with its interval over architectures.
+pub fn figures_json(figures: &[Judged]) -> Value {
+    let figure = |judged: &Judged| (judged.figure.name(), json!({ "value": judged.value, "interval": judged.interval() }));
+    Value::Object(figures.iter().map(figure).collect())
 }
 
 fn over_seeds_json(figures: &[Option<OverSeeds>]) -> Value {

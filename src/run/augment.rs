@@ -7,6 +7,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use tch::{Kind, Tensor};
 
+use super::images::floats;
 use super::recipe::{Augment, Jitter};
 use crate::arch::stream::stream;
 use crate::graph::channels_last;
@@ -23,7 +24,7 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// What one kind of change draws from: no other kind moves it.
+    /// What one kind of change draws from: the others don't disturb it.
     fn stream(self, name: &str) -> ChaCha8Rng {
         let name = if self.view == 0 { name.to_owned() } else { format!("{name}/{}", self.view) };
         stream(self.seed, &name, self.step)
@@ -32,29 +33,24 @@ impl Draw {
 
 /// `pixels`, bytes `[count, channels, height, width]`, as floats in 0…1, changed as `augment` allows.
 pub(super) fn augmented(pixels: &Tensor, augment: Augment, draw: Draw) -> Tensor {
-    let moved = match augment {
+    let count = pixels.size()[0];
+    let mut images = match augment {
         Augment { crop: 0, flip: false, .. } => floats(pixels),
         _ => floats(&windows(pixels, augment, &mut draw.stream("augment"))),
     };
-    let enlarged = match augment.zoom {
-        None => moved,
-        Some(areas) => {
-            let mut rng = draw.stream("augment/zoom");
-            let parts: Vec<Part> = (0..moved.size()[0]).map(|_| Part::draw(areas, &mut rng)).collect();
-            enlarged(&moved, &parts)
-        }
-    };
-    if augment.jitter.is_none() && augment.gray == 0.0 {
-        return enlarged;
+    if let Some(areas) = augment.zoom {
+        let mut rng = draw.stream("augment/zoom");
+        images = enlarged(&images, &(0..count).map(|_| Part::draw(areas, &mut rng)).collect::<Vec<_>>());
     }
-    let mut rng = draw.stream("augment/colours");
-    let colours: Vec<Colours> = (0..enlarged.size()[0]).map(|_| Colours::draw(augment, &mut rng)).collect();
-    coloured(&enlarged, &colours)
-}
-
-/// Bytes as floats in 0…1.
-pub(super) fn floats(pixels: &Tensor) -> Tensor {
-    channels_last(pixels).to_kind(Kind::Float) / 255.0
+    if augment.jitter.is_some() || augment.gray > 0.0 {
+        let (mut rng, mut grays) = (draw.stream("augment/jitter"), draw.stream("augment/gray"));
+        let colours = |_| Colours {
+            gray: grays.random_bool(augment.gray),
+            ..augment.jitter.map_or(Colours::SAME, |jitter| Colours::draw(jitter, &mut rng))
+        };
+        images = coloured(&images, &(0..count).map(colours).collect::<Vec<_>>());
+    }
+    images
 }
 
 /// One gather does crop and flip: each image reads the rows and columns that its draw says, out of a black border.
@@ -89,11 +85,12 @@ struct Part {
 }
 
 impl Part {
-    /// Somewhere, with a share of the area in `areas` and up to 4/3 times as wide or as high as the image is, but for what would
-    /// lie outside (Szegedy et al., *Going deeper with convolutions*, 2015).
+    /// Somewhere, with a share of the area in `areas`, and stretched by up to 4/3 in either direction as far as there is room
+    /// (Szegedy et al., *Going deeper with convolutions*, 2015).
     fn draw([least, most]: [f64; 2], rng: &mut impl Rng) -> Self {
         let area = rng.random_range(least..=most);
-        let stretch = (4.0_f64 / 3.0).powf(rng.random_range(-1.0..=1.0));
+        let room = f64::min(4.0 / 3.0, 1.0 / area);
+        let stretch = room.powf(rng.random_range(-1.0..=1.0));
         let [height, width] = [area / stretch, area * stretch].map(|square| square.sqrt().min(1.0));
         let [top, left] = [height, width].map(|side| rng.random_range(0.0..=1.0 - side));
         Self { top, left, height, width }
@@ -138,14 +135,13 @@ type Matrix = Vec<Vec<f64>>;
 impl Colours {
     const SAME: Self = Self { brightness: 1.0, contrast: 1.0, saturation: 1.0, turn: 0.0, gray: false };
 
-    fn draw(augment: Augment, rng: &mut impl Rng) -> Self {
-        let Jitter { strength, hue, chance } = augment.jitter.unwrap_or(Jitter { strength: 0.0, hue: 0.0, chance: 0.0 });
+    fn draw(Jitter { strength, hue, chance }: Jitter, rng: &mut impl Rng) -> Self {
+        if !rng.random_bool(chance) {
+            return Self::SAME;
+        }
         let mut factor = || rng.random_range(1.0 - strength..=1.0 + strength);
         let (brightness, contrast, saturation) = (factor(), factor(), factor());
-        let turn = TAU * rng.random_range(-hue..=hue);
-        let [jittered, gray] = [chance, augment.gray].map(|chance| rng.random_bool(chance));
-        let jitter = if jittered { Self { brightness, contrast, saturation, turn, gray } } else { Self::SAME };
-        Self { gray, ..jitter }
+        Self { brightness, contrast, saturation, turn: TAU * rng.random_range(-hue..=hue), gray: false }
     }
 
     /// The changes as one map of `channels`: the first matrix is for the pixel, the second for the mean pixel of the image.
@@ -175,8 +171,8 @@ fn coloured(images: &Tensor, colours: &[Colours]) -> Tensor {
     };
     let pixels = images.reshape([count, channels, height * width]);
     let means = pixels.mean_dim([2].as_slice(), true, Kind::Float);
-    let changed = matrices(0).bmm(&pixels) + matrices(1).bmm(&means);
-    channels_last(&changed.clamp(0.0, 1.0).view([count, channels, height, width]))
+    let mut changed = matrices(0).bmm(&pixels) + matrices(1).bmm(&means);
+    channels_last(&changed.clamp_(0.0, 1.0).view([count, channels, height, width]))
 }
 
 fn identity(channels: usize) -> Matrix {
@@ -294,8 +290,12 @@ mod tests {
         areas.sort_by(f64::total_cmp);
         assert!((0.2 - 1e-12..0.202).contains(&areas[0]) && (0.498..0.5 + 1e-12).contains(&areas[1999]));
         assert!((areas[1000] - 0.35).abs() < 0.02, "areas are as likely as each other: {}", areas[1000]);
-        let Part { height, width, .. } = Part::draw([1.0, 1.0], &mut rng);
-        assert!(height.max(width) == 1.0 && height.min(width) >= 0.75_f64.sqrt() - 1e-12);
+        for _ in 0..200 {
+            let Part { height, width, .. } = Part::draw([0.9, 1.0], &mut rng);
+            assert!((0.9 - 1e-12..=1.0).contains(&(height * width)), "{height} {width}");
+        }
+        let Part { top, left, height, width } = Part::draw([1.0, 1.0], &mut rng);
+        assert_eq!([top, left, height, width], [0.0, 0.0, 1.0, 1.0]);
     }
 
     fn pixel(colours: Colours, pixel: [f64; 3], mean: [f64; 3]) -> [f64; 3] {
@@ -323,6 +323,12 @@ mod tests {
         close(pixel(Colours { saturation: 1.5, turn: 1.0, ..Colours::SAME }, [0.3; 3], mean), [0.3; 3]);
         close(pixel(Colours { turn: TAU / 3.0, ..Colours::SAME }, [1.0, 0.0, 0.0], mean), [0.0, 1.0, 0.0]);
         close(pixel(Colours { turn: TAU, ..Colours::SAME }, some, mean), some);
+        // Paler first, then turned, then grey: halfway to the grey of the pixel, green where red was, the grey of that.
+        let paler = some.map(|value| (value + gray) / 2.0);
+        let both = Colours { saturation: 0.5, turn: TAU / 3.0, ..Colours::SAME };
+        close(pixel(both, some, mean), [paler[2], paler[0], paler[1]]);
+        let of_turned = 0.299 * paler[2] + 0.587 * paler[0] + 0.114 * paler[1];
+        close(pixel(Colours { gray: true, ..both }, some, mean), [of_turned; 3]);
     }
 
     #[test]
@@ -354,22 +360,30 @@ mod tests {
         for other in [Draw { step: 3, ..draw }, Draw { view: 1, ..draw }, Draw { seed: 6, ..draw }] {
             assert!(!augmented(&pixels, all, other).equal(&augmented(&pixels, all, draw)), "{other:?}");
         }
+        // Enlarged after it was moved.
+        let parts = {
+            let mut rng = draw.stream("augment/zoom");
+            (0..8).map(|_| Part::draw([0.2, 0.4], &mut rng)).collect::<Vec<_>>()
+        };
+        let zoomed = augmented(&pixels, Augment { zoom: Some([0.2, 0.4]), ..moved }, draw);
+        assert!(zoomed.equal(&enlarged(&augmented(&pixels, moved, draw), &parts)));
         let gray = augmented(&pixels, Augment { gray: 1.0, ..OFF }, draw);
         assert!(largest(&(gray.amax([1].as_slice(), false) - gray.amin([1].as_slice(), false))) < 1e-6);
     }
 
     #[test]
-    fn jitter_comes_as_often_as_it_should() {
+    fn jitter_comes_as_often_and_goes_as_far_as_it_should() {
         let mut rng = stream(4, "colours", 0);
-        let augment = Augment { jitter: Some(Jitter::default()), gray: 0.2, ..OFF };
-        let drawn: Vec<Colours> = (0..4000).map(|_| Colours::draw(augment, &mut rng)).collect();
-        let share = |is: fn(&Colours) -> bool| drawn.iter().filter(|colours| is(colours)).count() as f64 / 4000.0;
-        assert!((share(|colours| colours.brightness != 1.0) - 0.8).abs() < 0.02);
-        assert!((share(|colours| colours.gray) - 0.2).abs() < 0.02);
-        let within = |colours: &Colours| {
-            let factors = [colours.brightness, colours.contrast, colours.saturation];
-            factors.iter().all(|factor| (0.6..=1.4).contains(factor)) && colours.turn.abs() <= 0.1 * TAU
-        };
-        assert!(drawn.iter().all(within));
+        let drawn: Vec<Colours> = (0..4000).map(|_| Colours::draw(Jitter::default(), &mut rng)).collect();
+        let changed = drawn.iter().filter(|colours| colours.brightness != 1.0).count() as f64;
+        assert!((changed / 4000.0 - 0.8).abs() < 0.02);
+        let of = |part: fn(&Colours) -> f64| drawn.iter().map(part).collect::<Vec<_>>();
+        let factors = [of(|colours| colours.brightness), of(|colours| colours.contrast), of(|colours| colours.saturation)];
+        let turns = of(|colours| colours.turn / TAU);
+        for (values, least, most) in factors.map(|factors| (factors, 0.6, 1.4)).into_iter().chain([(turns, -0.1, 0.1)]) {
+            let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(low, high), &at| (low.min(at), high.max(at)));
+            let near = (most - least) / 100.0;
+            assert!(least <= low && low < least + near && most - near < high && high <= most, "{low} {high}");
+        }
     }
 }

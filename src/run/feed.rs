@@ -33,18 +33,15 @@ impl Feed {
 
     /// The images of a step, changed at random, and their labels.
     pub fn batch(&mut self, step: u64, augment: Augment) -> Batch {
-        let (images, labels) = self.view(step, augment, 0);
+        let (seed, (images, indices)) = (self.seed, self.indices(step));
+        let (images, labels) = images.augmented(indices, augment, Draw { seed, step, view: 0 });
         Batch { images, labels }
     }
 
     /// `count` further views of the same images.
     pub fn views(&mut self, step: u64, augment: Augment, count: usize) -> Vec<Tensor> {
-        (1..=count).map(|view| self.view(step, augment, view).0).collect()
-    }
-
-    fn view(&mut self, step: u64, augment: Augment, view: usize) -> (Tensor, Tensor) {
         let (seed, (images, indices)) = (self.seed, self.indices(step));
-        images.augmented(indices, augment, Draw { seed, step, view })
+        (1..=count).map(|view| images.view(indices, augment, Draw { seed, step, view })).collect()
     }
 
     /// Which images a step has.

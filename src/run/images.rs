@@ -6,12 +6,12 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::augment::{Draw, augmented, floats};
+use super::augment::{Draw, augmented};
 use super::memory::Memory;
 use super::recipe::{Augment, Recipe};
 use crate::Result;
 use crate::data::{Dataset, Images, Pixels};
-use crate::graph::device;
+use crate::graph::{channels_last, device};
 use crate::hash::hex;
 use crate::space::Task;
 
@@ -43,12 +43,12 @@ impl Task {
 impl RunData {
     /// Splits `data` as the recipe says, and copies it if the recipe's device has a memory of its own.
     pub fn new(recipe: &Recipe, data: &Dataset) -> Result<Self> {
+        recipe.check_channels(data.train().shape()[0] as i64)?;
         let device = device(&recipe.device)?;
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
         let (test, task, hash) = (on(data.test()), Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
-        recipe.check_channels(task.image[0])?;
         let memory = Memory::new(recipe, &task, [validation.len(), test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }
@@ -147,7 +147,12 @@ impl DeviceImages {
 
     /// As [`gather`](Self::gather), with random changes.
     pub fn augmented(&self, indices: &[i64], augment: Augment, draw: Draw) -> (Tensor, Tensor) {
-        (augmented(&self.stored(&self.rows(indices)), augment, draw), self.labels_of(indices))
+        (self.view(indices, augment, draw), self.labels_of(indices))
+    }
+
+    /// The same without the labels.
+    pub fn view(&self, indices: &[i64], augment: Augment, draw: Draw) -> Tensor {
+        augmented(&self.stored(&self.rows(indices)), augment, draw)
     }
 
     fn of(&self, rows: Arc<[i64]>, labels: Tensor) -> Self {
@@ -177,4 +182,9 @@ fn borrowed(store: &Arc<Pixels>, shape: &[i64; 3]) -> Tensor {
     // SAFETY: `DeviceImages` keeps the store as long as this tensor, gives it to nobody and only reads it; copies of its
     // rows are what goes out. The store is never changed.
     unsafe { Tensor::from_blob(store.as_ptr(), &size, &strides, Kind::Uint8, Device::Cpu) }
+}
+
+/// Bytes as floats in 0…1.
+pub(super) fn floats(pixels: &Tensor) -> Tensor {
+    channels_last(pixels).to_kind(Kind::Float) / 255.0
 }

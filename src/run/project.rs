@@ -108,7 +108,7 @@ impl Project {
     /// The gene whose options have momentum buffers of their own, if momentum is separated.
     pub fn momentum_gene(&self) -> Result<Option<String>> {
         let graph = self.recipe.space.graph(&self.data.task, Norm::Shared)?;
-        let gene = self.recipe.momentum_groups(graph.genes())?;
+        let gene = self.recipe.momentum_gene(graph.genes())?;
         Ok(gene.map(|gene| graph.genes()[gene].name.clone()))
     }
 
@@ -175,7 +175,7 @@ impl Project {
     /// Splits the region of a trained supernet as the recipe says.
     fn split(&mut self, part: &Named, model: &Model, watch: &mut dyn Watch) -> Result<Parts> {
         let (recipe, genes, mut clock) = (&self.recipe, model.graph().genes(), Clock::start("split"));
-        let groups = recipe.momentum_groups(genes)?;
+        let groups = recipe.momentum_gene(genes)?;
         let ground = Ground { genes, region: &model.region, groups };
         let by = &recipe.split[model.level].by;
         let (mut step, total) = (0, by.questions(&ground));

@@ -115,7 +115,7 @@ pub struct Augment {
     pub crop: i64,
     /// Whether every second image is mirrored.
     pub flip: bool,
-    /// Least and greatest share of the image's area of which a part is enlarged to the whole, as in `[0.2, 1.0]`; absent: none is.
+    /// A part of the image takes the place of the whole, with a share of its area between these two; absent: none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zoom: Option<[f64; 2]>,
     /// Random changes of brightness, contrast and colours.
@@ -156,7 +156,7 @@ impl Augment {
         if let Some([least, most]) = self.zoom
             && !(least > 0.0 && least <= most && most <= 1.0)
         {
-            let wanted = "two shares of the area, the least first, such as [0.2, 1.0]";
+            let wanted = "two shares of the area above 0 and at most 1, the least first";
             return Err(Error::invalid(format!("{field}.zoom"), format!("[{least}, {most}]"), wanted));
         }
         let Some(Jitter { strength, hue, chance }) = self.jitter else { return Ok(()) };

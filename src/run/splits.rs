@@ -78,9 +78,9 @@ impl Recipe {
         Span { before: sum(first..level), epochs: epochs(level), total: sum(first..last + 1) }
     }
 
-    /// The gene whose options are the momentum groups: the one that the recipe names, or one that is drawn once per run among
-    /// those that no split is known to fix. The groups of a supernet in which it is fixed would be one.
-    pub fn momentum_gene(&self, genes: &[Gene]) -> Result<usize> {
+    /// The gene that the recipe names for the momentum groups, or one that is drawn once per run among those that no split is known
+    /// to fix. The groups of a supernet in which it is fixed would be one.
+    fn named_or_drawn(&self, genes: &[Gene]) -> Result<usize> {
         let fixed = self.fixed(genes)?;
         let free: Vec<usize> = (0..genes.len()).filter(|gene| !fixed.contains(gene)).collect();
         let names = || free.iter().map(|&gene| genes[gene].name.as_str()).collect::<Vec<_>>().join(", ");
@@ -100,9 +100,9 @@ impl Recipe {
         Ok(gene)
     }
 
-    /// The same if momentum is separated.
-    pub fn momentum_groups(&self, genes: &[Gene]) -> Result<Option<usize>> {
-        if self.train.momentum_separation { self.momentum_gene(genes).map(Some) } else { Ok(None) }
+    /// The gene whose options are the momentum groups, if momentum is separated.
+    pub fn momentum_gene(&self, genes: &[Gene]) -> Result<Option<usize>> {
+        if self.train.momentum_separation { self.named_or_drawn(genes).map(Some) } else { Ok(None) }
     }
 
     /// Checks what depends on the space: the genes that splits name, and how many supernets there will be.
@@ -112,7 +112,7 @@ impl Recipe {
         if count > MOST {
             return Err(Error::invalid("split", format!("{count} supernets"), format!("at most {MOST}")));
         }
-        let groups = self.momentum_groups(genes)?;
+        let groups = self.momentum_gene(genes)?;
         self.check_matching(genes, groups)
     }
 
@@ -185,7 +185,7 @@ mod tests {
     fn the_momentum_gene_is_none_that_a_split_fixes() {
         let recipe = recipe(&(split("a", 1, "all") + &split("c", 1, "all")));
         for seed in 0..20 {
-            assert_eq!(Recipe { seed, ..recipe.clone() }.momentum_gene(&genes()).unwrap(), 1);
+            assert_eq!(Recipe { seed, ..recipe.clone() }.named_or_drawn(&genes()).unwrap(), 1);
         }
         let mut named = recipe;
         named.train.momentum_gene = Some("c".into());

@@ -512,7 +512,7 @@ fn momentum_groups(recipe: &Recipe, config: &TrainConfig, model: &Model) -> Resu
             }
         };
     }
-    let gene = recipe.momentum_gene(genes)?;
+    let gene = recipe.momentum_gene(genes)?.expect("the recipe separates momentum");
     if model.region.fixes(gene) {
         let found = format!("\"{}\", which is fixed in the region of this supernet", genes[gene].name);
         return Err(Error::invalid("train.momentum_gene", found, "a gene with several options left"));

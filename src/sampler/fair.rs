@@ -1,9 +1,8 @@
 //! Strict fairness (FairNAS, arXiv:1907.01845): each step trains every allowed option of every gene exactly once.
 //!
-//! Path `k` of a step takes the `k`-th option of a permutation drawn for each gene, and there are as many paths as the
-//! widest gene has options. A gene with fewer options goes through its permutation again from the start, so its options
-//! differ by one in a step. The gene of the momentum groups has one drawn option in all paths: it is fair over
-//! many steps only.
+//! Path `k` of a step takes the `k`-th option of a permutation drawn for each gene, and there are as many paths as the widest gene
+//! has options. A gene with fewer options goes through its permutation again from the start, so its options differ by one in a
+//! step. The gene of the momentum groups has one drawn option in all paths: it is fair over many steps only.
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! The sandwich rule (US-Net, arXiv:1903.05134): beside the paths of an inner sampler, each step trains the largest and the
 //! smallest path there is.
 //!
-//! Under momentum separation these take the option that the inner path has for the gene of the momentum groups, since all paths of a step are in
-//! one group: they are the largest and the smallest of the group.
+//! Under momentum separation these take the option that the inner path has for the gene of the momentum groups, since all paths
+//! of a step are in one group: they are the largest and the smallest of the group.
 
 use serde::{Deserialize, Serialize};
 

@@ -6,11 +6,15 @@ mod layers;
 use serde::{Deserialize, Serialize};
 
 use crate::arch::{Arch, Region};
+use crate::error::within;
 use crate::graph::{Graph, Shape};
 use crate::{Error, Result};
 
 pub use block::MbConv;
 pub use layers::Stage;
+
+/// Values of an image that nobody has, at most: 256 MB.
+const MOST_VALUES: i64 = 1 << 26;
 
 /// What a space has to know of the data: it decides the first and the last layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,11 +30,19 @@ pub struct Task {
 }
 
 impl Task {
-    /// Of images that nobody has: for counting what networks would cost.
-    pub fn stand_in(image: [i64; 3], classes: usize) -> Self {
+    /// Of images that nobody has: for counting and timing what networks would cost.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] on `image` or `classes` for a size below 1 or beyond what such images may have.
+    pub fn stand_in(image: [i64; 3], classes: usize) -> Result<Self> {
+        for (name, size) in ["image.channels", "image.height", "image.width"].into_iter().zip(image) {
+            within(name, size, 1, 65_536)?;
+        }
+        within("values of an image", image.iter().product::<i64>(), 1, MOST_VALUES)?;
+        within("classes", classes, 1, 1_000_000)?;
         let channels = image[0] as usize;
         let classes = (0..classes).map(|class| class.to_string()).collect();
-        Self { image, classes, mean: vec![0.5; channels], deviation: vec![0.25; channels] }
+        Ok(Self { image, classes, mean: vec![0.5; channels], deviation: vec![0.25; channels] })
     }
 
     /// The shape of an image.

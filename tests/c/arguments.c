@@ -192,14 +192,16 @@ static void imagined(snt_context *context) {
     snt_space *space = NULL;
     snt_buffer json = {NULL, 0, NULL};
     const char *arch = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|";
-    const uint32_t image[3] = {3, 32, 32}, flat[3] = {0, 32, 32}, wide[3] = {3, 32, 70000};
+    const uint32_t image[3] = {3, 32, 32}, flat[3] = {0, 32, 32}, wide[3] = {3, 32, 70000}, huge[3] = {3, 65536, 65536};
     const char *kind = "{\"kind\": \"nb201\"}";
     NULLS("context", snt_space_for_shape(NULL, kind, image, 10, &space, &error));
     NULLS("space_json", snt_space_for_shape(context, NULL, image, 10, &space, &error));
     NULLS("image", snt_space_for_shape(context, kind, NULL, 10, &space, &error));
     NULLS("kind", snt_space_for_shape(context, "{}", image, 10, &space, &error));
-    NULLS("channels", snt_space_for_shape(context, kind, flat, 10, &space, &error));
-    NULLS("width", snt_space_for_shape(context, kind, wide, 10, &space, &error));
+    NULLS("image.channels", snt_space_for_shape(context, kind, flat, 10, &space, &error));
+    NULLS("image.width", snt_space_for_shape(context, kind, wide, 10, &space, &error));
+    NULLS("67108864", snt_space_for_shape(context, kind, huge, 10, &space, &error));
+    NULLS("nb201", snt_space_for_shape(context, "{\"kind\": \"file\", \"path\": \"space.toml\"}", image, 10, &space, &error));
     NULLS("classes", snt_space_for_shape(context, kind, image, 0, &space, &error));
     NULLS("out", snt_space_for_shape(context, kind, image, 10, NULL, &error));
     OK(snt_space_for_shape(context, kind, image, 10, &space, &error));
@@ -343,8 +345,8 @@ static void files(snt_context *context, snt_dataset *dataset) {
 
 /* One pair of 28 is in the wrong order. */
 static void all_figures(void) {
-    const double scores[8] = {1, 2, 3, 4, 5, 6, 8, 7}, truth[8] = {1, 2, 3, 4, 5, 6, 7, 8}, odd[2] = {1, 0.0 / 0.0};
-    const uint64_t params[8] = {10, 30, 20, 40, 50, 60, 70, 80};
+    const double scores[8] = {1, 2, 3, 4, 5, 6, 8, 7}, truth[8] = {1, 2, 3, 4, 5, 6, 7, 8}, odd[2] = {1, 0.0 / 0.0}, flat[2] = {5, 5};
+    const uint64_t params[8] = {10, 30, 20, 40, 50, 60, 70, 80}, same[8] = {7, 7, 7, 7, 7, 7, 7, 7};
     snt_buffer json = {NULL, 0, NULL};
     OK(snt_rank_json(scores, truth, params, 8, "{\"top\": [2], \"sparse\": 2}", &json, &error));
     TRUE_(strstr(json.data, "\"kendall_tau_b\":{\"value\":0.92857") != NULL && strstr(json.data, ",\"interval\":[0.") != NULL);
@@ -355,8 +357,13 @@ static void all_figures(void) {
     TRUE_(strstr(json.data, "\"complexity_bias\"") == NULL && strstr(json.data, "\"top_pick_rank\"") != NULL);
     snt_buffer_free(&json);
     NULLS("scores", snt_rank_json(NULL, truth, NULL, 8, NULL, &json, &error));
-    NULLS("NaN at index 1", snt_rank_json(odd, truth, NULL, 2, NULL, &json, &error));
-    NULLS("at least 2", snt_rank_json(scores, truth, NULL, 1, NULL, &json, &error));
+    NULLS("scores: found NaN at index 1", snt_rank_json(odd, truth, NULL, 2, NULL, &json, &error));
+    NULLS("truth: found NaN at index 1", snt_rank_json(truth, odd, NULL, 2, NULL, &json, &error));
+    REFUSED(SNT_E_NUMERIC, "truth: found 5 for all 2", snt_rank_json(scores, flat, NULL, 2, NULL, &json, &error));
+    OK(snt_rank_json(scores, truth, same, 8, NULL, &json, &error));
+    TRUE_(strstr(json.data, "\"complexity_bias\"") == NULL);
+    snt_buffer_free(&json);
+    NULLS("2 or more", snt_rank_json(scores, truth, NULL, 1, NULL, &json, &error));
     NULLS("1…8", snt_rank_json(scores, truth, NULL, 8, "{\"top\": [9]}", &json, &error));
     NULLS("tops", snt_rank_json(scores, truth, NULL, 8, "{\"tops\": [1]}", &json, &error));
     NULLS("out", snt_rank_json(scores, truth, NULL, 8, NULL, NULL, &error));

@@ -329,6 +329,22 @@ fn recipes_with_mistakes() {
         ),
         &["train.momentum_gene", "3<-2"],
     );
+    let augments = [
+        (
+            "zoom = [0.5, 0.2]",
+            "train.augment.zoom: found [0.5, 0.2], wanted two shares of the area above 0 and at most 1, the least first",
+        ),
+        ("zoom = [0.0, 1.0]", "train.augment.zoom: found [0, 1]"),
+        ("gray = 1.5", "train.augment.gray: found 1.5, wanted 0…1"),
+        ("jitter = { hue = 0.6 }", "train.augment.jitter.hue: found 0.6, wanted 0…0.5"),
+        ("jitter = { strenght = 0.6 }", "train.augment.jitter.strenght: found an unknown key"),
+        // The images have one channel.
+        ("gray = 0.2", "train.augment.gray: found 0.2 for images of 1 channel, wanted 0: colours are made of three"),
+        ("jitter = {}", "train.augment.jitter.hue: found 0.1 for images of 1 channel, wanted 0"),
+    ];
+    for (augment, wanted) in augments {
+        contains(&place.refused_recipe("flip = false", &format!("flip = false, {augment}")), &[wanted]);
+    }
     fs::write(place.path("binary.toml"), [0xff, 0xfe, 0x00]).unwrap();
     contains(&place.refused(&["run", "binary.toml", "--data", "data", "--out", "out"]), &["not UTF-8"]);
     contains(&place.refused(&["run", "absent.toml", "--data", "data", "--out", "out"]), &["file not found: absent.toml"]);
@@ -903,7 +919,7 @@ fn a_space_file_is_told_before_training() {
         &place.refused(&["space", "my-space.toml", "--image", "8x8"]),
         &["--image: found 8x8, wanted three sizes as in 3x32x32"],
     );
-    contains(&place.refused(&["space", "my-space.toml", "--classes", "0"]), &["--classes: found 0"]);
+    contains(&place.refused(&["space", "my-space.toml", "--classes", "0"]), &["classes: found 0, wanted 1…1000000"]);
     contains(&place.refused(&["space", "absent.toml"]), &["file not found: absent.toml"]);
     contains(
         &place.refused(&["space", "my-space.toml", "--image", "3x1x1"]),

@@ -344,7 +344,7 @@ fn gradient_matching_makes_four_regions_and_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     files.iter().for_each(|(name, bytes)| std::fs::write(folder.path().join(name), bytes).unwrap());
     let forest = forest::load(&folder.path().join("forest.json"), Device::Cpu).unwrap();
-    let momentum = recipe.momentum_gene(forest.graph().genes()).unwrap();
+    let momentum = recipe.momentum_gene(forest.graph().genes()).unwrap().unwrap();
     let regions: Vec<&Region> = forest.leaves().iter().map(|leaf| &leaf.region).collect();
     assert_eq!(regions.iter().map(|region| region.size()).sum::<f64>(), 15_625.0);
     assert!(regions.len() == 4 && regions.iter().all(|region| region.options(momentum).len() == 5));

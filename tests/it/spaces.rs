@@ -275,9 +275,9 @@ fn recipe(space: SpaceConfig) -> Recipe {
 
 #[test]
 fn groups_follow_a_gene_of_any_width_and_training_resumes_to_the_same_bytes() {
-    for (split, groups) in [("stage1.layer1", 2), ("stage2.layer3", 3)] {
+    for (gene, groups) in [("stage1.layer1", 2), ("stage2.layer3", 3)] {
         let mut recipe = recipe(SpaceConfig::MobileNet(small_mobilenet()));
-        (recipe.train.momentum_gene, recipe.train.sampler) = (Some(split.into()), SamplerConfig::Fair(Fair {}));
+        (recipe.train.momentum_gene, recipe.train.sampler) = (Some(gene.into()), SamplerConfig::Fair(Fair {}));
         let recipe = Arc::new(recipe);
         let data = || RunData::new(&recipe, &dataset(76, 16, 8)).unwrap();
         let fresh = || {

@@ -145,7 +145,7 @@ fn one_group_and_linear_decay_are_plain_sgd_to_the_last_bit() {
 }
 
 #[test]
-fn groups_follow_the_operation_on_the_split_edge() {
+fn groups_follow_the_operation_on_the_momentum_edge() {
     let recipe = recipe(|recipe| recipe.train.momentum_gene = Some("3<-2".into()));
     let mut trainer = supernet_trainer(&recipe, data(&recipe));
     let mut used = BTreeSet::new();
