@@ -633,8 +633,7 @@ snt_status snt_space_builtin(const snt_context *context,
  *
  * `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}, of any kind but "file"; `image` points to
  * channels, height and width of the images, each 1 to 65536 and together at most 67108864 values; there are 1 to 1000000 classes.
- * `out` receives a handle that the caller frees with
- * snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
+ * `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
  */
 SNT_API
 SNT_MUST_USE
@@ -1279,9 +1278,9 @@ snt_status snt_rank_precision(const double *scores,
  * is 0/0, an interval where more than a tenth of the resamples have none.
  *
  * `params` may be NULL, or hold the size of each architecture: unless all are equal, "complexity_bias" and
- * "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse" (tau-b with the truth rounded to this
- * step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with snt_buffer_free. It fails as
- * snt_rank_kendall does. Any thread. Blocks for a second for 1,000 architectures. @since 0.1
+ * "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse"
+ * (tau-b with the truth rounded to this step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with
+ * snt_buffer_free. It fails as snt_rank_kendall does. Any thread. Blocks while resamples are judged. @since 0.1
  */
 SNT_API
 SNT_MUST_USE

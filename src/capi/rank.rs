@@ -62,9 +62,9 @@ pub unsafe extern "C" fn snt_rank_precision(
 /// is 0/0, an interval where more than a tenth of the resamples have none.
 ///
 /// `params` may be NULL, or hold the size of each architecture: unless all are equal, "complexity_bias" and
-/// "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse" (tau-b with the truth rounded to this
-/// step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with snt_buffer_free. It fails as
-/// snt_rank_kendall does. Any thread. Blocks for a second for 1,000 architectures. @since 0.1
+/// "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse"
+/// (tau-b with the truth rounded to this step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with
+/// snt_buffer_free. It fails as snt_rank_kendall does. Any thread. Blocks while resamples are judged. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_rank_json(

@@ -74,8 +74,7 @@ impl snt_space {
 ///
 /// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}, of any kind but "file"; `image` points to
 /// channels, height and width of the images, each 1 to 65536 and together at most 67108864 values; there are 1 to 1000000 classes.
-/// `out` receives a handle that the caller frees with
-/// snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
+/// `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_for_shape(
