@@ -36,7 +36,9 @@ impl Parts {
         let (recipe, model, kernels) = (work.recipe()?, work.model()?, work.chosen_kernels()?);
         let images = DeviceImages::new(&pictures(work.images), work.device()?);
         let complexity = ComplexityRange::of(model.graph());
-        let sgd = optimizer(&model.network, &recipe.train.sgd(), groups, kernels);
+        let mut sgd = optimizer(&model.network, &recipe.train.sgd(), groups, kernels);
+        // After a while every weight has had a gradient, and moves in each step.
+        sgd.restore(vec![true; model.network.slots().len()], vec![]);
         let archs = work.archs(&model, steps as u64)?;
         let batch = images.slice(0, work.batch);
         let update = |arch: &Arch| {

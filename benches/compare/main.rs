@@ -29,7 +29,7 @@ use common::output;
 use common::work::Work;
 use contest::Length;
 use report::Section;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// What the command line says.
 #[derive(Debug, Parser)]
@@ -140,16 +140,17 @@ fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     report::print_head();
-    let mut parts = Map::new();
+    let (out, machine) = (options.out(), output::machine(options.threads, &options.device));
+    let list = options.list.as_ref().map(|list| list.display().to_string());
+    let mut results = json!({ "machine": machine, "list": list, "parts": {} });
     for part in options.parts() {
         let section = part.run(options)?;
         section.print();
         let name = part.to_possible_value().expect("no part is hidden");
-        parts.insert(name.get_name().to_owned(), section.json());
+        results["parts"][name.get_name()] = section.json();
+        // After each, so that what is measured isn't lost by what comes later.
+        out.iter().try_for_each(|path| output::write(path, &results))?;
     }
-    let Some(path) = options.out() else { return Ok(()) };
-    let machine = output::machine(options.threads, &options.device);
-    output::write(&path, &json!({ "machine": machine, "parts": Value::Object(parts) }))?;
-    println!("\nall figures: {}", path.display());
+    out.iter().for_each(|path| println!("\nall figures: {}", path.display()));
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use supernaut::arch::{Arch, Region};
-use supernaut::graph::Plan;
+use supernaut::graph::{Graph, Plan};
+use supernaut::run::model::Model;
 use supernaut::sampler::{Ask, Fair, Sampler, Uniform};
 
 use crate::Options;
@@ -11,7 +12,8 @@ use crate::common::Result;
 use crate::common::work::{Work, advance};
 use crate::contest::{Contender, Length, take_turns};
 use crate::report::{Better, Row, Section};
-use crate::step::{ours, rounds};
+use crate::rival::{Layout, Rival};
+use crate::step::{ours, rivals, rounds, texts};
 
 const PLAIN: &str = "momentum_separation = false\nschedule = { kind = \"linear\" }\n";
 const BOTH: &str = "momentum_separation = true\nschedule = { kind = \"complexity\" }\n";
@@ -26,20 +28,40 @@ pub fn separation(options: &Options) -> Result<Section> {
     Ok(Section { title, rows: Row::all("ms", Better::Less, &figures, &[0]), ..Section::default() })
 }
 
-/// FairNAS, which trains as many paths a step as an edge has operations and makes one update of them, beside SPOS. Both draw
-/// their paths, so what is compared is time by the arithmetic of the paths that were drawn.
+/// Paths that FairNAS trains in a step: as many as an edge has operations.
+const PATHS: usize = 5;
+
+/// FairNAS, which trains [`PATHS`] paths and makes one update of them, beside as many steps of SPOS, ours and the rival's. All
+/// draw their paths, so what is compared is time by the arithmetic of the paths that were drawn.
 pub fn fair(options: &Options) -> Result<Section> {
     let fair = Work { train: format!("{PLAIN}sampler = {{ kind = \"fair\" }}\n"), ..options.work() };
     let plain = Work { train: PLAIN.into(), ..options.work() };
-    let (one, five) = (by_arithmetic(&plain, Uniform {}, 5)?, by_arithmetic(&fair, Fair {}, 1)?);
-    let contenders =
-        vec![Contender::new("SPOS, 5 steps of a path each", one), Contender::new("FairNAS, 1 step of 5 paths", five)];
-    let figures = take_turns(contenders, Length { warm_up: 1, rounds: 2 * options.rounds, steps: 1 })?;
+    let length = Length { warm_up: 1, rounds: 2 * options.rounds, steps: 1 };
+    let model = plain.model()?;
+    let archs = plain.archs(&model, (PATHS * length.total()) as u64)?;
+    let mut rivals = rivals(&plain, &model)?;
+    let mut contenders: Vec<Contender> = rivals.iter_mut().map(|rival| spos(rival, &model, &archs, plain.batch)).collect();
+    contenders.push(Contender::new("SPOS, 5 steps of a path each", by_arithmetic(&plain, Uniform {}, PATHS)?));
+    contenders.push(Contender::new("FairNAS, 1 step of 5 paths", by_arithmetic(&fair, Fair {}, 1)?));
+    let figures = take_turns(contenders, length)?;
+    let mut rows = Row::all("ms", Better::Less, &figures, &[0, 1]);
+    let mut against_ours = Row::all("ms", Better::Less, &figures[2..], &[0]).swap_remove(1);
+    against_ours.figures.name += ", against SPOS above";
+    rows.push(against_ours);
     let title = format!(
         "FairNAS beside SPOS, fp32, {} rounds of 5 paths: per 10⁹ multiply-accumulates of the forward pass",
-        2 * options.rounds
+        length.rounds
     );
-    Ok(Section { title, rows: Row::all("ms", Better::Less, &figures, &[0]), ..Section::default() })
+    Ok(Section { title, rows, ..Section::default() })
+}
+
+/// The rival, which takes [`PATHS`] steps where FairNAS takes one.
+fn spos<'a>((layout, rival): &'a mut (Layout, Rival), model: &'a Model, archs: &'a [Arch], batch: usize) -> Contender<'a> {
+    Contender::new(format!("rival, {}: SPOS, 5 steps", layout.name()), move |range| {
+        let archs = &archs[PATHS * range.start..PATHS * range.end];
+        let ms: f64 = rival.train(&texts(model, archs))?.0.iter().sum();
+        Ok(ms / (giga(model.graph(), archs) * batch as f64))
+    })
 }
 
 /// Milliseconds by 10⁹ multiply-accumulates of the paths, `steps` steps at a time.
@@ -50,9 +72,13 @@ fn by_arithmetic(work: &Work, mut sampler: impl Sampler, steps: usize) -> Result
         let ms: f64 = advance(&mut trainer, steps)?.0.iter().sum();
         let graph = trainer.model().graph();
         let (genes, region) = (graph.genes(), Region::whole(graph.genes()));
-        let mut paths = |step| sampler.ask(&Ask { genes, region: &region, momentum_gene: None, seed, step });
-        let macs = |arch: &Arch| Plan::live(graph, arch).cost(graph).macs as f64;
-        let images: f64 = (first..first + steps as u64).flat_map(&mut paths).map(|arch| macs(&arch)).sum();
-        Ok(ms / (images * batch as f64 / 1e9))
+        let paths = |step| sampler.ask(&Ask { genes, region: &region, momentum_gene: None, seed, step });
+        let archs: Vec<Arch> = (first..first + steps as u64).flat_map(paths).collect();
+        Ok(ms / (giga(graph, &archs) * batch as f64))
     })
+}
+
+/// 10⁹ multiply-accumulates of the forward pass of `archs`, one image each.
+fn giga(graph: &Graph, archs: &[Arch]) -> f64 {
+    archs.iter().map(|arch| Plan::live(graph, arch).cost(graph).macs as f64 / 1e9).sum()
 }

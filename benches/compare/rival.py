@@ -8,7 +8,9 @@ A server: it reads one JSON command per line and answers with one JSON line; see
 """
 
 import argparse
+import functools
 import json
+import operator
 import sys
 import time
 import warnings
@@ -84,7 +86,8 @@ class Cell(nn.ModuleDict):
     def forward(self, x: Tensor, arch: Architecture) -> Tensor:
         nodes = [x]
         for to in (1, 2, 3):
-            nodes.append(sum(self[f"{to}<-{source}"][arch[to, source]](nodes[source]) for source in range(to)))
+            terms = (self[f"{to}<-{source}"][arch[to, source]](nodes[source]) for source in range(to))
+            nodes.append(functools.reduce(operator.add, terms))
         return nodes[-1]
 
 

@@ -74,7 +74,7 @@ pub fn texts(model: &Model, archs: &[Arch]) -> Vec<String> {
 }
 
 /// The rival in each layout, with the weights of `model`.
-fn rivals(work: &Work, model: &Model) -> Result<Vec<(Layout, Rival)>> {
+pub fn rivals(work: &Work, model: &Model) -> Result<Vec<(Layout, Rival)>> {
     let images = pictures(work.images);
     Layout::ALL.map(|layout| Ok((layout, Rival::trainee(work, layout, model, &images)?))).into_iter().collect()
 }
