@@ -9,8 +9,8 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::graph::Kernels;
 use crate::graph::kernels::{self, SgdStep};
+use crate::graph::{Kernels, Later};
 
 /// What a gradient is before a step: it decides whether weights that this step's path doesn't use move all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,9 @@ impl Sgd {
         Self { config, weights: weights.detach(), places, kernels, rows, touched }
     }
 
-    /// One step of `group` at rate `rate`, from the gradients of the weights numbered `used`.
-    pub fn step(&mut self, group: usize, rate: f64, used: &[usize], gradients: &[Tensor]) {
+    /// One step of `group` at rate `rate`, from the gradients of the weights numbered `used`. Gives the norm of the whole
+    /// gradient, before it was clipped; one that isn't finite moved nothing.
+    pub fn step(&mut self, group: usize, rate: f64, used: &[usize], gradients: &[Tensor]) -> Later {
         used.iter().for_each(|&weight| self.touched[weight] = true);
         let moving = match self.config.grad_reset {
             GradReset::Zero => self.touched.clone(),
@@ -69,11 +70,11 @@ impl Sgd {
                 Kernels::Own => self.step_in_place(group, rate, &moving, used, gradients),
                 Kernels::Libtorch => self.step_by_tensors(group, rate, &moving, used, gradients),
             }
-        });
+        })
     }
 
     /// One pass over the moving weights and their momentum; the gradients stay where they are.
-    fn step_in_place(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) {
+    fn step_in_place(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) -> Later {
         let mut of_weight: Vec<Option<&Tensor>> = vec![None; self.places.len()];
         used.iter().zip(gradients).for_each(|(&weight, gradient)| of_weight[weight] = Some(gradient));
         let moving = || (0..moving.len()).filter(|&weight| moving[weight]);
@@ -84,18 +85,19 @@ impl Sgd {
         let (momentum, decay) = (momentum as f32, weight_decay as f32);
         let step = SgdStep { rate: rate as f32, momentum, decay, scale: 1.0, nesterov };
         let row = self.rows[group].as_ref().expect("made before");
-        kernels::sgd([&self.weights, row], [&starts, &ends], &slices, &step, clip);
+        Later::from(kernels::sgd([&self.weights, row], [&starts, &ends], &slices, &step, clip))
     }
 
     /// The same as a handful of calls whatever the network, which is what a GPU wants.
-    fn step_by_tensors(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) {
+    fn step_by_tensors(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) -> Later {
         let mut gradient = self.collected(used, gradients);
-        self.clip(&mut gradient);
+        let norm = self.clip(&mut gradient);
         let row = self.rows[group].as_mut().expect("made before");
         for range in joined(&self.places, moving) {
             let part = |tensor: &Tensor| tensor.narrow(0, range.start, range.end - range.start);
             update(&self.config, rate, &mut part(&self.weights), &mut part(row), part(&gradient));
         }
+        Later::new(&norm)
     }
 
     /// The gradients as one flat vector.
@@ -110,13 +112,14 @@ impl Sgd {
     }
 
     /// Scales the gradient so that its norm is at most the limit, and makes it zero if it isn't finite: on a GPU nobody has
-    /// looked at the loss yet. The norm never leaves the device.
-    fn clip(&self, gradient: &mut Tensor) {
+    /// looked at the loss yet. Gives the norm, which nobody waits for.
+    fn clip(&self, gradient: &mut Tensor) -> Tensor {
         let norm = gradient.norm();
         *gradient = gradient.where_self(&norm.isfinite(), &gradient.zeros_like());
         if self.config.clip > 0.0 {
             let _ = gradient.g_mul_(&(self.config.clip / (norm.nan_to_num(0.0, 0.0, 0.0) + 1e-6)).clamp_max(1.0));
         }
+        norm
     }
 
     /// Which weights ever had a gradient.
@@ -244,7 +247,8 @@ mod tests {
             let weights = Tensor::from_slice(&[0.0f32, 0.0]);
             let config = SgdConfig { momentum: 0.0, clip: 5.0, ..PLAIN };
             let mut sgd = Sgd::new(config, &weights, vec![0..1, 1..2], 1, kernels);
-            sgd.step(0, 1.0, &[0, 1], &[Tensor::from_slice(&[30.0f32]), Tensor::from_slice(&[40.0f32])]);
+            let norm = sgd.step(0, 1.0, &[0, 1], &[Tensor::from_slice(&[30.0f32]), Tensor::from_slice(&[40.0f32])]);
+            assert!((norm.read() - 50.0).abs() < 1e-5, "before it was clipped");
             check(&[weights.double_value(&[0]), weights.double_value(&[1])], &[-3.0, -4.0]);
         }
     }
@@ -285,7 +289,8 @@ mod tests {
         for (kernels, clip) in KERNELS.into_iter().flat_map(|kernels| [(kernels, 0.0), (kernels, 5.0)]) {
             let weight = Tensor::from_slice(&[1.0f32, 1.0]);
             let mut sgd = Sgd::new(SgdConfig { clip, ..PLAIN }, &weight, std::iter::once(0..2).collect(), 1, kernels);
-            sgd.step(0, 0.1, &[0], &[Tensor::from_slice(&[f32::NAN, 1.0])]);
+            let norm = sgd.step(0, 0.1, &[0], &[Tensor::from_slice(&[f32::NAN, 1.0])]);
+            assert!(norm.read().is_nan());
             check(&[weight.double_value(&[0]), weight.double_value(&[1])], &[1.0, 1.0]);
         }
     }

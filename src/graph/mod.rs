@@ -12,6 +12,7 @@ mod plan;
 mod replay;
 mod run;
 mod side_by_side;
+mod transfer;
 
 use serde::Serialize;
 
@@ -25,6 +26,7 @@ pub use run::{
     Compute, Device, Precision, Process, Run, Statistics, channels_last, device, set_threads, threads, with_gradients,
 };
 pub use side_by_side::{Pieces, side_by_side};
+pub use transfer::{Later, upload};
 
 use crate::arch::{Arch, Cost, Gene, Region};
 use crate::{Error, Result};
@@ -84,6 +86,9 @@ pub struct Graph {
     genes: Vec<Gene>,
     nodes: Vec<Node>,
     shapes: Vec<Shape>,
+    /// Of each node; they follow from the rest.
+    #[serde(skip)]
+    costs: Vec<Cost>,
     output: NodeId,
 }
 
@@ -148,7 +153,21 @@ impl Graph {
                 _ => {}
             }
         }
-        (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.node_cost(node)).sum()
+        (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.costs[node]).sum()
+    }
+
+    /// Whether the logits of `arch` depend on the image. A network whose every branch is dead computes a constant.
+    fn carries_image(&self, arch: &Arch) -> bool {
+        let mut carries = vec![false; self.nodes.len()];
+        for (node, what) in self.nodes.iter().enumerate() {
+            carries[node] = match what {
+                Node::Input => true,
+                Node::Op { op: Op::Zero(_), .. } => false,
+                Node::Op { inputs, .. } => inputs.iter().any(|&input| carries[input]),
+                Node::Choice { gene, options } => carries[options[arch.option(*gene)]],
+            };
+        }
+        carries[self.output]
     }
 
     /// Which nodes some architecture of `region` has.
@@ -216,6 +235,10 @@ impl Graph {
 
     /// What one node costs if it is computed.
     pub(crate) fn node_cost(&self, node: NodeId) -> Cost {
+        self.costs[node]
+    }
+
+    fn count(&self, node: NodeId) -> Cost {
         let Node::Op { op, inputs, .. } = &self.nodes[node] else { return Cost::default() };
         let shapes = self.input_shapes(inputs);
         let weights = op.weights(&shapes);
@@ -244,7 +267,7 @@ impl Graph {
     /// options, the second ones and so on. One way only where no branch can be dead: none ends elsewhere, if costs add up.
     pub fn ends(&self, region: &Region, value: &dyn Fn(&Arch) -> f64) -> impl Iterator<Item = Arch> {
         let can_die = self.nodes.iter().any(|node| matches!(node, Node::Op { op: Op::Zero(_), .. }));
-        let is_dead = move |arch: &Arch| can_die && !Plan::live(self, arch).reads_image();
+        let is_dead = move |arch: &Arch| can_die && !self.carries_image(arch);
         let most = self.genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1);
         let starts = 0..if can_die { most } else { 1 };
         let ends = starts.map(move |n| self.descend(region, self.nth(region, n), &|arch| (is_dead(arch), value(arch))));
@@ -289,7 +312,8 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// Starts from images of `[channels, height, width]` and the genes that choices will name.
     pub fn image(shape: Shape, genes: Vec<Gene>) -> Self {
-        Self { graph: Graph { genes, nodes: vec![Node::Input], shapes: vec![shape], output: 0 } }
+        let (nodes, shapes, costs) = (vec![Node::Input], vec![shape], vec![Cost::default()]);
+        Self { graph: Graph { genes, nodes, shapes, costs, output: 0 } }
     }
 
     /// Shape of what `node` computes.
@@ -327,6 +351,8 @@ impl GraphBuilder {
     fn push(&mut self, node: Node, shape: Shape) -> NodeId {
         self.graph.nodes.push(node);
         self.graph.shapes.push(shape);
-        self.graph.nodes.len() - 1
+        let node = self.graph.nodes.len() - 1;
+        self.graph.costs.push(self.graph.count(node));
+        node
     }
 }

@@ -25,7 +25,7 @@ use tch::{Kind, Reduction, Tensor};
 use super::{Ground, Loss, Memory, Scope, Settings, Step, Wants, features};
 use crate::arch::stream::stream;
 use crate::error::within;
-use crate::graph::Network;
+use crate::graph::{Network, upload};
 use crate::state::State;
 use crate::{Error, Result};
 
@@ -54,7 +54,7 @@ impl Default for CrossPath {
 impl Settings for CrossPath {
     /// The term, with a fresh neck, teacher and queue.
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
-        let features = scope.features("loss.cross_path")?;
+        let features = scope.features("train.loss.cross_path")?;
         let device = scope.network.device();
         let sizes = sizes(features, self.hidden, self.width);
         let neck = Tensor::from_slice(&fresh(&sizes, scope.seed)).to_device(device);
@@ -71,7 +71,7 @@ impl Settings for CrossPath {
     }
 
     fn check(&self) -> Result<()> {
-        let field = |name: &str| format!("loss.cross_path.{name}");
+        let field = |name: &str| format!("train.loss.cross_path.{name}");
         within(&field("momentum"), self.momentum, 0.0, 1.0)?;
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(Error::invalid(field("temperature"), self.temperature, "above 0"));
@@ -84,6 +84,10 @@ impl Settings for CrossPath {
 
     fn passes_of_path(&self) -> u64 {
         0
+    }
+
+    fn needs_pair(&self) -> bool {
+        true
     }
 
     /// Both paths of the student.
@@ -154,7 +158,7 @@ fn enqueued(queue: &Tensor, oldest: i64, answers: &Tensor) -> Tensor {
     let (length, count) = (queue.size()[1], answers.size()[0]);
     let kept = answers.narrow(0, (count - length).max(0), count.min(length));
     let places: Vec<i64> = (0..kept.size()[0]).map(|at| (oldest + at) % length).collect();
-    queue.index_copy(1, &Tensor::from_slice(&places).to_device(queue.device()), &kept.tr())
+    queue.index_copy(1, &upload(&Tensor::from_slice(&places), queue.device()), &kept.tr())
 }
 
 /// `teacher ← m teacher + (1 − m) student`, in place; where both are equal, to the last bit, they stay so.
@@ -226,7 +230,7 @@ impl Loss for Crossing {
     fn of_step(&mut self, step: &Step) -> Result<Option<Tensor>> {
         let [a, b] = &step.paths[..] else {
             let found = format!("{} paths a step", step.paths.len());
-            return Err(Error::invalid("loss.cross_path", found, "two: sampler = { kind = \"disjoint\" }"));
+            return Err(Error::invalid("train.loss.cross_path", found, "two: sampler = { kind = \"disjoint\" }"));
         };
         let [qa, ka] = self.both(step, 0, &step.batch.images, &step.views[0]);
         let [qb, kb] = self.both(step, 1, &step.views[1], &step.views[2]);

@@ -68,16 +68,16 @@ impl Settings for Landmark {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
         if let Some(file) = &self.file {
             let found = format!("the file {} that wasn't read", file.display());
-            return Err(Error::invalid("loss.landmark", found, "landmarks in `archs`, as reading a recipe gives them"));
+            return Err(Error::invalid("train.loss.landmark", found, "landmarks in `archs`, as reading a recipe gives them"));
         }
         let archs = self.archs.iter().map(|text| (scope.parse)(text)).collect::<Result<Vec<Arch>>>()?;
         let twice = (0..archs.len()).find(|&at| archs[..at].contains(&archs[at]));
         if let Some(at) = twice {
-            return Err(Error::invalid("loss.landmark", format!("{} twice", self.archs[at]), "each landmark once"));
+            return Err(Error::invalid("train.loss.landmark", format!("{} twice", self.archs[at]), "each landmark once"));
         }
         if archs.len() < 2 {
             let wanted = "at least 2: `archs` from worst to best, or a `file` with its `score` column";
-            return Err(Error::invalid("loss.landmark", format!("{} landmarks", archs.len()), wanted));
+            return Err(Error::invalid("train.loss.landmark", format!("{} landmarks", archs.len()), wanted));
         }
         let archs = archs.into_iter().filter(|arch| scope.region.contains(arch)).collect();
         let (steps_per_epoch, epochs) = (scope.steps_per_epoch, scope.epochs);
@@ -86,9 +86,9 @@ impl Settings for Landmark {
 
     fn check(&self) -> Result<()> {
         if !self.weight.is_finite() || self.weight < 0.0 {
-            return Err(Error::invalid("loss.landmark.weight", self.weight, "at least 0"));
+            return Err(Error::invalid("train.loss.landmark.weight", self.weight, "at least 0"));
         }
-        within("loss.landmark.pairs", self.pairs, 1, 1 << 16)
+        within("train.loss.landmark.pairs", self.pairs, 1, 1 << 16)
     }
 
     fn passes_of_path(&self) -> u64 {
@@ -98,6 +98,10 @@ impl Settings for Landmark {
     /// Both of every pair.
     fn passes_of_step(&self) -> u64 {
         2 * self.pairs as u64
+    }
+
+    fn warm_up(&self) -> u64 {
+        self.warm_up
     }
 
     fn taught(&self) -> &[String] {
@@ -115,13 +119,20 @@ impl Settings for Landmark {
             _ => {
                 let given = [(!self.archs.is_empty(), "archs"), (self.file.is_some(), "file"), (self.score.is_some(), "score")];
                 let given: Vec<&str> = given.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
-                return Err(Error::invalid("loss.landmark", given.join(" and "), "either archs, or file and score"));
+                return Err(Error::invalid("train.loss.landmark", given.join(" and "), "either archs, or file and score"));
             }
         };
         let truth = Truth::read(&path)?;
         let scored = truth.archs().iter().map(|arch| Ok((truth.get(arch, column)?, arch.to_string())));
         let mut scored = scored.collect::<Result<Vec<(f64, String)>>>()?;
         scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some(tie) = scored.windows(2).find(|two| two[0].0 == two[1].0) {
+            let found = format!("found {} for both {} and {}", tie[0].0, tie[0].1, tie[1].1);
+            return Err(Error::corrupt(
+                &path,
+                format!("{found}, wanted landmarks whose {column} differs: equal ones have no order"),
+            ));
+        }
         self.archs = scored.into_iter().map(|(_, arch)| arch).collect();
         (self.file, self.score) = (None, None);
         Ok(())
@@ -229,8 +240,11 @@ mod tests {
         let archs = ["a", "c", "b"].map(String::from).to_vec();
         assert_eq!(resolved(of("accuracy")).unwrap(), Landmark { archs, ..Default::default() });
         assert!(resolved(of("acuracy")).unwrap_err().to_string().contains("did you mean `accuracy`?"));
+        std::fs::write(folder.path().join("landmarks.csv"), "arch,accuracy\na,90\nb,92.5\nc,90\n").unwrap();
+        let tie = "found 90 for both a and c, wanted landmarks whose accuracy differs: equal ones have no order";
+        assert!(resolved(of("accuracy")).unwrap_err().to_string().ends_with(tie));
         let both = Landmark { archs: vec!["a".into()], ..of("accuracy") };
-        let wanted = "loss.landmark: found archs and file and score, wanted either archs, or file and score";
+        let wanted = "train.loss.landmark: found archs and file and score, wanted either archs, or file and score";
         assert_eq!(resolved(both).unwrap_err().to_string(), wanted);
     }
 }

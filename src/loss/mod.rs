@@ -119,6 +119,16 @@ pub trait Settings {
         false
     }
 
+    /// Whether it compares two paths, so that a step needs as many.
+    fn needs_pair(&self) -> bool {
+        false
+    }
+
+    /// Epochs before it says anything.
+    fn warm_up(&self) -> u64 {
+        0
+    }
+
     /// What it takes beside the paths it runs.
     fn memory(&self, _ground: &Ground) -> Memory {
         Memory::default()

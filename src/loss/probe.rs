@@ -18,7 +18,7 @@ pub struct Probe {}
 impl Settings for Probe {
     /// Itself: the classifier is part of the network.
     fn build(&self, scope: &Scope) -> Result<Box<dyn Loss>> {
-        scope.features("loss.probe")?;
+        scope.features("train.loss.probe")?;
         Ok(Box::new(self.clone()))
     }
 }

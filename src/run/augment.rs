@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use super::images::floats;
 use super::recipe::{Augment, Jitter};
 use crate::arch::stream::stream;
-use crate::graph::channels_last;
+use crate::graph::{channels_last, upload};
 
 /// Where the chance of a batch comes from.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,7 @@ fn windows(pixels: &Tensor, augment: Augment, rng: &mut impl Rng) -> Tensor {
         columns.extend((0..width).map(|x| left + if mirrored { width - 1 - x } else { x }));
     }
     let padded = pixels.constant_pad_nd([augment.crop; 4]);
-    let axis = |values: &[i64], shape: [i64; 4]| Tensor::from_slice(values).view(shape).to_device(device);
+    let axis = |values: &[i64], shape: [i64; 4]| upload(&Tensor::from_slice(values).view(shape), device);
     let along = |length: i64, shape: [i64; 4]| Tensor::arange(length, (Kind::Int64, device)).view(shape);
     padded.index(&[
         Some(along(count, [count, 1, 1, 1])),
@@ -107,7 +107,7 @@ fn enlarged(images: &Tensor, parts: &[Part]) -> Tensor {
     let rows: Vec<f32> = parts.iter().flat_map(|part| middles(part.top, part.height, height)).collect();
     let columns: Vec<f32> = parts.iter().flat_map(|part| middles(part.left, part.width, width)).collect();
     let whole = |values: &[f32], shape: [i64; 3]| {
-        Tensor::from_slice(values).to_device(images.device()).view(shape).expand([count, height, width], false)
+        upload(&Tensor::from_slice(values), images.device()).view(shape).expand([count, height, width], false)
     };
     let grid = Tensor::stack(&[whole(&columns, [count, 1, width]), whole(&rows, [count, height, 1])], 3);
     let (bilinear, border) = (0, 1);
@@ -167,7 +167,7 @@ fn coloured(images: &Tensor, colours: &[Colours]) -> Tensor {
     let maps: Vec<[Matrix; 2]> = colours.iter().map(|colours| colours.map(channels as usize)).collect();
     let matrices = |which: usize| {
         let values: Vec<f32> = maps.iter().flat_map(|map| map[which].iter().flatten().map(|&value| value as f32)).collect();
-        Tensor::from_slice(&values).to_device(images.device()).view([count, channels, channels])
+        upload(&Tensor::from_slice(&values), images.device()).view([count, channels, channels])
     };
     let pixels = images.reshape([count, channels, height * width]);
     let means = pixels.mean_dim([2].as_slice(), true, Kind::Float);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -10,8 +11,9 @@ use super::augment::{Draw, augmented};
 use super::memory::Memory;
 use super::recipe::{Augment, Recipe};
 use crate::Result;
+use crate::arch::stream::stream;
 use crate::data::{Dataset, Images, Pixels};
-use crate::graph::{channels_last, device};
+use crate::graph::{channels_last, device, upload};
 use crate::hash::hex;
 use crate::space::Task;
 
@@ -47,9 +49,13 @@ impl RunData {
         let device = device(&recipe.device)?;
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
-        let (test, task, hash) = (on(data.test()), Task::of(data)?, data.hash());
+        // Data often lie class by class: the first so many, or a batch, shall be a fair part of all.
+        let [validation, test] =
+            [("validation", validation), ("test", on(data.test()))].map(|(name, images)| images.mixed(recipe.seed, name));
+        let (task, hash) = (Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
-        let memory = Memory::new(recipe, &task, [validation.len(), test.len()])?;
+        let largest = train.len().max(validation.len()).max(test.len()); // statistics of norms come from images to train on
+        let memory = Memory::new(recipe, &task, [largest, test.len()])?;
         Ok(Self { train, validation, test, task, hash, memory })
     }
 
@@ -133,6 +139,13 @@ impl DeviceImages {
         self.of(self.rows(indices).into(), self.labels_of(indices))
     }
 
+    /// The same images in an order that `seed` and `name` say.
+    pub fn mixed(&self, seed: u64, name: &str) -> Self {
+        let mut order: Vec<i64> = (0..self.len() as i64).collect();
+        order.shuffle(&mut stream(seed, &format!("mix/{name}"), 0));
+        self.pick(&order)
+    }
+
     /// Images `start..start + count` (cut at the end) as floats in 0…1, and their labels.
     pub fn slice(&self, start: usize, count: usize) -> (Tensor, Tensor) {
         let count = count.min(self.len() - start);
@@ -164,12 +177,12 @@ impl DeviceImages {
     }
 
     fn labels_of(&self, indices: &[i64]) -> Tensor {
-        self.labels.index_select(0, &Tensor::from_slice(indices).to_device(self.labels.device()))
+        self.labels.index_select(0, &upload(&Tensor::from_slice(indices), self.labels.device()))
     }
 
     /// A copy of the images at these positions of the store.
     fn stored(&self, rows: &[i64]) -> Tensor {
-        self.pixels.index_select(0, &Tensor::from_slice(rows).to_device(self.pixels.device()))
+        self.pixels.index_select(0, &upload(&Tensor::from_slice(rows), self.pixels.device()))
     }
 }
 

@@ -48,7 +48,7 @@ struct Bounds {
     passes: u64,
     /// What the terms of its loss take beside them.
     terms: loss::Memory,
-    /// How many images there are to validate and to test on.
+    /// The most images that a network is judged on or calibrated with, and how many prove its file.
     counts: [usize; 2],
 }
 
@@ -60,7 +60,8 @@ struct Need {
 }
 
 impl Memory {
-    /// For `recipe`, in this process as it is now: so many images to validate and to test on are loaded.
+    /// For `recipe`, in this process as it is now, with its images loaded. `counts`: how many are in the largest set that a network
+    /// is judged on or calibrated with, and how many prove its file.
     pub fn new(recipe: &Recipe, task: &Task, counts: [usize; 2]) -> Result<Self> {
         let Some(megabytes) = recipe.memory_limit else { return Ok(Self(None)) };
         if recipe.device != "cpu" {
@@ -262,7 +263,9 @@ mod tests {
     #[test]
     fn terms_are_counted_with_what_they_keep_and_run() {
         let of = |loss: &str| {
-            let text = format!("validation = 1\nspace = {{ kind = \"nb201\" }}\ntrain = {{ loss = [{loss}] }}");
+            let text = format!(
+                "validation = 1\nspace = {{ kind = \"nb201\" }}\ntrain = {{ sampler = {{ kind = \"disjoint\" }}, loss = [{loss}] }}"
+            );
             Recipe::from_toml(&text).unwrap().train.loss
         };
         let (task, landmark) = ("{ kind = \"task\" }", "{ kind = \"landmark\", archs = [\"a\", \"b\"], pairs = 3 }");

@@ -15,7 +15,7 @@ use crate::graph::{Compute, Device, Kernels, Precision, Process, onnx};
 use crate::hash::sha256;
 use crate::loss::LossConfig;
 use crate::optimizer::{GradReset, SgdConfig};
-use crate::reading::{one_line, parse_json, parse_toml};
+use crate::reading::{not_toml, parse_json, parse_toml};
 use crate::sampler::SamplerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::search::StrategyConfig;
@@ -52,8 +52,8 @@ pub struct Recipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernels: Option<Kernels>,
     /// Megabytes (10⁶ bytes) that the process may have in memory, its images included (pictures in a cache are the system's,
-    /// which drops them when memory is wanted); absent: no limit. Evaluation takes
-    /// smaller batches where it has to; a training step that doesn't fit is refused before any work. On a CPU only.
+    /// which drops them when memory is wanted); absent: no limit. Evaluation takes smaller batches where it has to; a training step
+    /// that doesn't fit is refused before any work. On a CPU only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<u64>,
     /// Images of the training part that are held out, to compare subnets on: `5000` drawn from all, or `{ images = 5000,
@@ -281,6 +281,11 @@ impl TrainConfig {
             let found = "a term of the largest path with a sampler that seldom gives it";
             let wanted = "sampler = { kind = \"sandwich\", inner = { … } }, which gives it in each step";
             return Err(Error::invalid(field("loss"), found, wanted));
+        }
+        let gives_pairs = matches!(self.sampler, SamplerConfig::Disjoint(_) | SamplerConfig::Fair(_));
+        if self.loss.iter().any(|term| term.needs_pair()) && !gives_pairs {
+            let found = "a term of two paths with a sampler that gives others";
+            return Err(Error::invalid(field("loss"), found, "sampler = { kind = \"disjoint\" }, which gives two in each step"));
         }
         self.loss.iter().try_for_each(|term| term.check())?;
         self.schedule.check(&field("schedule"))
@@ -514,7 +519,10 @@ impl SearchConfig {
             let field = format!("search.limits.{}", metric.name());
             let ends = [limit.min, limit.max];
             if ends.iter().flatten().any(|end| !end.is_finite() || *end < 0.0) || ends == [None, None] {
-                return Err(Error::invalid(field, format!("{limit:?}"), "`min` or `max` or both, at least 0"));
+                let given = [("min", limit.min), ("max", limit.max)].into_iter().filter_map(|(end, value)| Some((end, value?)));
+                let given: Vec<String> = given.map(|(end, value)| format!("{end} = {value}")).collect();
+                let found = if given.is_empty() { "neither end".into() } else { given.join(", ") };
+                return Err(Error::invalid(field, found, "`min` or `max` or both, at least 0"));
             }
             if let [Some(min), Some(max)] = ends
                 && min > max
@@ -596,10 +604,9 @@ impl Recipe {
     }
 
     fn of_toml(text: &str, file: &str, folder: &Path) -> Result<Self> {
-        let mut document =
-            DeTable::parse(text).map_err(|error| Error::invalid("recipe", one_line(&error.to_string()), "valid TOML"))?;
+        let mut document = DeTable::parse(text).map_err(|error| not_toml(file, text, &error))?;
         let described = described::in_toml(document.get_mut(), text, file, folder)?;
-        let mut recipe: Self = parse_toml("recipe", toml::Deserializer::from(document))?;
+        let mut recipe: Self = parse_toml("recipe", document)?;
         if let Some(space) = described {
             recipe.space = SpaceConfig::Custom(space); // with its lines
         }
@@ -633,6 +640,7 @@ impl Recipe {
         within("memory_limit", self.memory_limit.unwrap_or(1) as f64, 1.0, 1e9)?;
         at_least("train.epochs", self.train.epochs as f64, 1.0)?;
         self.train.check("train")?;
+        self.check_warm_ups()?;
         self.retrain.training().check("retrain")?;
         self.search.check()?;
         if self.retrain.epochs == 0 && self.retrain.start == Start::Scratch {
@@ -641,6 +649,25 @@ impl Recipe {
         self.latency.check()?;
         within("export.tolerance", self.export.tolerance, 1e-9, 0.1)?;
         within("export.opset", self.export.opset as f64, onnx::OPSET_MIN as f64, onnx::OPSET_MAX as f64)
+    }
+
+    /// Refuses a supernet that is trained no longer than its method warms up: the method would do nothing. Each supernet of a
+    /// split warms up by itself.
+    fn check_warm_ups(&self) -> Result<()> {
+        let of_terms = self.train.loss.iter().map(|term| ("train.loss", term.warm_up()));
+        let all = of_terms.chain([("train.sampler", self.train.sampler.warm_up())]);
+        let Some((field, warm_up)) = all.max_by_key(|(_, epochs)| *epochs).filter(|(_, epochs)| *epochs > 0) else {
+            return Ok(());
+        };
+        let splits = self.split.iter().enumerate().map(|(at, split)| (format!("split[{at}].epochs"), split.epochs));
+        let too_short = |(_, epochs): &(String, u64)| (1..=warm_up).contains(epochs);
+        match [("train.epochs".to_owned(), self.train.epochs)].into_iter().chain(splits).find(too_short) {
+            Some((name, epochs)) => {
+                let wanted = format!("more than the warm_up of {field}, {warm_up} epochs, before which it does nothing");
+                Err(Error::invalid(name, epochs, wanted))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Refuses changes of images that images of so many channels can't be given.

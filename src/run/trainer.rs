@@ -21,7 +21,7 @@ use super::recipe::{Augment, Recipe, TrainConfig};
 use super::splits::Span;
 use crate::arch::Arch;
 use crate::arch::stream::stream;
-use crate::graph::{Activations, Compute, Device, Network, Pieces, Statistics, side_by_side, threads};
+use crate::graph::{Activations, Compute, Device, Later, Network, Pieces, Statistics, side_by_side, threads};
 use crate::loss::{self, Batch, Loss, Step};
 use crate::optimizer::Sgd;
 use crate::sampler::{self, Ask, Sampler, Trial};
@@ -50,16 +50,16 @@ pub struct Trainer {
     compute: Compute,
     sampler: Box<dyn Sampler>,
     losses: Vec<Box<dyn Loss>>,
-    /// The most complex path.
-    largest: Arch,
+    /// The most complex path of each momentum group, as far as the region has it.
+    largest: Vec<Option<Arch>>,
     sgd: Sgd,
     /// The optimisers of terms' own weights, in their order.
     own: Vec<Sgd>,
     step: u64,
-    /// Losses that still lie on the device: step, paths, mean over the paths.
-    unread: VecDeque<(u64, Vec<Arch>, Tensor)>,
+    /// Losses and norms that nobody has looked at.
+    unread: VecDeque<Unread>,
     /// See [`read_losses_behind`](Self::read_losses_behind).
-    lag: usize,
+    lag: u64,
     loss: Option<f64>,
     /// Whether a step changes more than the weights in its last moment: running statistics, or what sampler and losses remember.
     changes_early: bool,
@@ -84,19 +84,20 @@ impl Trainer {
         let feed = Feed::new(lessons.train, config.batch, seed, "shuffle");
         let validation = Feed::new(lessons.validation, config.batch, seed, "shuffle/validation");
         let (graph, region) = (model.graph(), &model.region);
-        let largest = graph.least_living(region, |arch| -(graph.cost(arch).complexity as f64));
         let counted = model.space.graph(&model.task, Norm::Own)?;
-        let sampler = config.sampler.build(&sampler::Scope {
-            genes: model.graph().genes(),
-            region: &model.region,
+        let scope = sampler::Scope {
+            genes: graph.genes(),
+            region,
             momentum_gene,
             seed,
             steps: config.epochs * feed.steps(),
             epochs: config.epochs,
-            largest: largest.clone(),
+            largest: Arc::new(|region| graph.least_living(region, |arch| -(graph.cost(arch).complexity as f64))),
             smallest: Arc::new(|region| graph.least_living(region, |arch| graph.cost(arch).complexity as f64)),
             cost: Arc::new(move |arch| counted.cost(arch)),
-        })?;
+        };
+        let (sampler, largest) = (config.sampler.build(&scope)?, scope.of_groups(&*scope.largest));
+        drop(scope);
         let losses = losses(seed, &config, &model, feed.steps())?;
         let remembers = sampler.state().is_some() || losses.iter().any(|loss| loss.state().is_some());
         let changes_early = remembers || model.network.tracks();
@@ -104,7 +105,7 @@ impl Trainer {
         let whole = |flat: &Tensor| std::iter::once(0..flat.numel() as i64).collect();
         let own = own.map(|flat| Sgd::new(config.sgd(), flat, whole(flat), groups, compute.kernels)).collect();
         let complexity = ComplexityRange::of(model.graph());
-        let lag = usize::from(model.network.device() != Device::Cpu && !sampler.listens());
+        let lag = u64::from(model.network.device() != Device::Cpu && !sampler.listens());
         Ok(Self {
             recipe,
             config,
@@ -257,24 +258,28 @@ impl Trainer {
         (steps(self.span.before) + self.step) as f64 / steps(self.span.total) as f64
     }
 
-    /// Lets a loss wait for so many later steps until it is read; 0 by default on a CPU, 1 on a GPU, which then always has the
-    /// next step to work on. A loss that is read at once and isn't a number leaves the weights as they were.
-    pub fn read_losses_behind(&mut self, steps: usize) {
+    /// Lets a step's loss, and the norm of its gradient, wait for so many later steps until they are read; 0 by default on a CPU, 1
+    /// on a GPU, which then always has the next step to work on. A loss that is read at once and isn't a number leaves the weights
+    /// as they were.
+    pub fn read_losses_behind(&mut self, steps: u64) {
         self.lag = steps;
     }
 
     /// Forward and backward, then one update from the sum of the gradients.
     fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> Result<()> {
         let Learnt { loss, mut gradients, trials } = self.learn(paths, weights)?;
-        self.unread.push_back((self.step, paths.to_vec(), loss));
-        self.read_losses(self.lag)?;
+        self.unread.push_back(Unread { step: self.step, paths: paths.to_vec(), what: LOSS, value: Later::new(&loss) });
+        self.read(self.lag)?;
         let (group, own) = (self.group(&paths[0]), gradients.split_off(&self.model.network.slots().len()));
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
         self.torn = true;
-        self.sgd.step(group, rate, &slots, &gradients);
+        let mut norms = vec![self.sgd.step(group, rate, &slots, &gradients)];
         for (slot, gradient) in own {
-            self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]);
+            norms.push(self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]));
         }
+        let norm = |value| Unread { step: self.step, paths: paths.to_vec(), what: GRADIENT, value };
+        self.unread.extend(norms.into_iter().map(norm));
+        self.read(self.lag)?;
         if !trials.is_empty() {
             let ask = question(&self.model, self.seed, self.momentum_gene, self.step);
             self.sampler.tell(&ask, &trials);
@@ -284,6 +289,7 @@ impl Trainer {
 
     /// Forward and backward for each path, then for the step as a whole.
     fn learn(&mut self, paths: &[Arch], weights: &[f64]) -> Result<Learnt> {
+        let group = self.group(&paths[0]);
         let (losses, network) = (&mut self.losses, &self.model.network);
         let validation = losses.iter().any(|loss| loss.wants().validation);
         let views = losses.iter().map(|loss| loss.wants().views).max().unwrap_or(0);
@@ -303,7 +309,7 @@ impl Trainer {
             views: self.feed.views(self.step, self.config.augment, views),
             validation: validation.then(|| self.validation.batch(self.step, Augment::default())),
             paths: paths.iter().zip(weights).map(|(arch, &weight)| loss::Path::new(arch.clone(), weight)).collect(),
-            largest: self.momentum_gene.map_or(self.largest.clone(), |gene| self.largest.with(gene, paths[0].option(gene))),
+            largest: self.largest[group].clone().expect("the group of a path is in its region"),
             used: RefCell::default(),
             recalled: RefCell::default(),
         };
@@ -329,15 +335,18 @@ impl Trainer {
         Ok(Learnt { loss, gradients, trials })
     }
 
-    /// Reads all losses but the last `but` ones, the oldest first.
-    fn read_losses(&mut self, but: usize) -> Result<()> {
-        while self.unread.len() > but {
-            let (step, paths, loss) = self.unread.pop_front().expect("not empty");
-            let loss = loss.double_value(&[]);
-            if !loss.is_finite() {
-                return Err(diverged("loss", loss, step, &self.text(&paths)));
+    /// Reads what is unread but for that of the last `but` steps, the oldest first.
+    fn read(&mut self, but: u64) -> Result<()> {
+        while let Some(Unread { step, paths, what, value }) = self.unread.front().filter(|unread| unread.step + but <= self.step)
+        {
+            let value = value.read();
+            if !value.is_finite() {
+                return Err(diverged(what, value, *step, &self.text(paths))); // whoever asks again is told again
             }
-            self.loss = Some(loss);
+            if *what == LOSS {
+                self.loss = Some(value);
+            }
+            self.unread.pop_front();
         }
         Ok(())
     }
@@ -368,6 +377,18 @@ impl Trainer {
         Manifest::of(&self.model, &self.recipe, &self.data_hash, progress)
     }
 }
+
+/// A number that a step has launched, and that nobody has looked at.
+struct Unread {
+    step: u64,
+    paths: Vec<Arch>,
+    /// [`LOSS`] or [`GRADIENT`].
+    what: &'static str,
+    value: Later,
+}
+
+const LOSS: &str = "loss";
+const GRADIENT: &str = "norm of the gradient";
 
 /// What a step has found out.
 struct Learnt {
@@ -537,13 +558,13 @@ impl Job for Trainer {
         self.step += 1;
         self.torn = false;
         if self.step == self.total() {
-            self.read_losses(0)?;
+            self.read(0)?;
         }
         Ok(Some(self.event(rate, &paths)))
     }
 
     fn save(&mut self, path: &Path) -> Result<()> {
-        self.read_losses(0)?; // nothing is saved that came of what isn't a number
+        self.read(0)?; // nothing is saved that came of what isn't a number
         self.saved().write(path)
     }
 

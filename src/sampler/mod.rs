@@ -22,12 +22,24 @@ pub struct Scope<'a> {
     pub steps: u64,
     /// Epochs of the run in all.
     pub epochs: u64,
-    /// The most complex path of the region.
-    pub largest: Arch,
+    /// The most complex path of a region that reads the image.
+    pub largest: Arc<dyn Fn(&Region) -> Arch + 'a>,
     /// The least complex path of a region that reads the image.
     pub smallest: Arc<dyn Fn(&Region) -> Arch + 'a>,
     /// What an architecture costs as a network that stands alone.
     pub cost: Arc<dyn Fn(&Arch) -> Cost + Send + Sync>,
+}
+
+impl Scope<'_> {
+    /// A path for each momentum group, `of` the part of the region that it is trained on; `None` for those it has no part of.
+    pub fn of_groups(&self, of: &dyn Fn(&Region) -> Arch) -> Vec<Option<Arch>> {
+        let Self { genes, region, momentum_gene, .. } = self;
+        let group = |gene: usize, option: usize| region.with(gene, &[option]).ok().map(|group| of(&group));
+        match momentum_gene {
+            None => vec![Some(of(region))],
+            Some(gene) => (0..genes[*gene].options.len()).map(|option| group(*gene, option)).collect(),
+        }
+    }
 }
 
 /// What a sampler draws from.
@@ -95,6 +107,11 @@ pub trait Sampler: Send {
 pub trait Settings {
     /// The sampler at its beginning, or why it can't be used here.
     fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>>;
+
+    /// Epochs before it uses what it learns.
+    fn warm_up(&self) -> u64 {
+        0
+    }
 }
 
 registry! {
@@ -149,7 +166,9 @@ mod tests {
         /// For a run of 1,000 steps in 10 epochs.
         pub fn scope(&self, momentum_gene: Option<usize>) -> Scope<'_> {
             let sum = |arch: &Arch| arch.options().iter().sum::<usize>() as u64;
-            let ends = |end: fn(&Gene) -> usize| Arch::new(&self.genes, &self.genes.iter().map(end).collect::<Vec<_>>());
+            let path = |options: &dyn Fn(usize) -> usize| {
+                Arch::new(&self.genes, &(0..self.genes.len()).map(options).collect::<Vec<_>>()).unwrap()
+            };
             Scope {
                 genes: &self.genes,
                 region: &self.region,
@@ -157,11 +176,8 @@ mod tests {
                 seed: 7,
                 steps: 1000,
                 epochs: 10,
-                largest: ends(|gene| gene.options.len() - 1).unwrap(),
-                smallest: Arc::new(|region| {
-                    let first: Vec<usize> = (0..self.genes.len()).map(|gene| region.options(gene)[0]).collect();
-                    Arch::new(&self.genes, &first).unwrap()
-                }),
+                largest: Arc::new(move |region| path(&|gene| *region.options(gene).last().expect("never empty"))),
+                smallest: Arc::new(move |region| path(&|gene| region.options(gene)[0])),
                 cost: Arc::new(move |arch| Cost { params: sum(arch), ..Default::default() }),
             }
         }
@@ -182,8 +198,7 @@ mod tests {
         for kind in [r#"kind = "uniform""#, r#"kind = "fair""#, r#"kind = "disjoint""#, &prioritised, &sandwich, shift] {
             let config: std::collections::BTreeMap<String, SamplerConfig> =
                 toml::from_str(&format!("sampler = {{ {kind} }}")).unwrap();
-            let scope = Scope { largest: Arch::new(&toy.genes, &[2, 2, 1, 2]).unwrap(), ..toy.scope(None) };
-            let mut sampler = config["sampler"].build(&scope).unwrap();
+            let mut sampler = config["sampler"].build(&toy.scope(None)).unwrap();
             for step in 0..100 {
                 let ask = toy.ask(None, step);
                 let paths = sampler.ask(&ask);

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, Sampler, Scope, Settings, Trial, Uniform, softmax};
 use crate::arch::{Arch, Cost, Gene, Metric, stream::stream};
-use crate::error::at_least;
+use crate::error::{at_least, within};
 use crate::state::State;
 use crate::{Error, Result};
 
@@ -83,7 +83,7 @@ impl Buckets {
     }
 
     fn check(&self) -> Result<()> {
-        let field = "sampler.buckets";
+        let field = "train.sampler.buckets";
         if self.metric.of(Cost::default()).is_none() {
             return Err(Error::invalid(format!("{field}.metric"), format!("\"{}\"", self.metric.name()), "params or macs"));
         }
@@ -111,7 +111,7 @@ impl Settings for Prioritised {
         }
         if seen.is_empty() {
             let wanted = "buckets that hold some architecture of the space";
-            return Err(Error::invalid("sampler.buckets", "none that was met by any draw", wanted));
+            return Err(Error::invalid("train.sampler.buckets", "none that was met by any draw", wanted));
         }
         let pools = seen.iter().map(|_| BTreeMap::new()).collect();
         let (genes, cost, epochs) = (scope.genes.to_vec(), scope.cost.clone(), scope.epochs);
@@ -125,16 +125,17 @@ impl Prioritised {
     fn check(&self) -> Result<()> {
         if self.buckets.is_empty() {
             let wanted = "at least one of the form { metric = \"macs\", from = 1e7, to = 2e8, step = 1e7 }";
-            return Err(Error::invalid("sampler.buckets", "nothing", wanted));
+            return Err(Error::invalid("train.sampler.buckets", "nothing", wanted));
         }
         self.buckets.iter().try_for_each(Buckets::check)?;
         for (name, count) in [("size", self.size), ("draws", self.draws)] {
-            at_least(&format!("sampler.{name}"), count as f64, 1.0)?;
+            at_least(&format!("train.sampler.{name}"), count as f64, 1.0)?;
         }
-        let shares = [("chance", self.chance), ("temperature", self.temperature), ("memory", [self.memory.max(1e-9); 2])];
+        within("train.sampler.memory", self.memory, 0.0, 1.0)?;
+        let shares = [("chance", self.chance), ("temperature", self.temperature)];
         for (name, ends) in shares {
             if ends.iter().any(|end| !(*end > 0.0 && *end <= 1.0)) {
-                return Err(Error::invalid(format!("sampler.{name}"), format!("{ends:?}"), "above 0, at most 1"));
+                return Err(Error::invalid(format!("train.sampler.{name}"), format!("{ends:?}"), "above 0, at most 1"));
             }
         }
         Ok(())
@@ -385,17 +386,20 @@ mod tests {
     fn what_makes_no_buckets_is_refused() {
         let toy = toy(&[3; 4]);
         let refused = |config: Prioritised| config.build(&toy.scope(None)).err().unwrap().to_string();
-        assert!(refused(Prioritised::default()).starts_with("sampler.buckets: found nothing, wanted at least one"));
+        assert!(refused(Prioritised::default()).starts_with("train.sampler.buckets: found nothing, wanted at least one"));
         let with = |change: fn(&mut Buckets)| {
             let mut config = prioritised();
             change(&mut config.buckets[0]);
             refused(config)
         };
-        assert_eq!(with(|b| b.metric = Metric::LatencyMs), "sampler.buckets.metric: found \"latency_ms\", wanted params or macs");
-        assert!(with(|b| b.step = 0.0).starts_with("sampler.buckets: found from 0 to 8 by 0, wanted"));
+        assert_eq!(
+            with(|b| b.metric = Metric::LatencyMs),
+            "train.sampler.buckets.metric: found \"latency_ms\", wanted params or macs"
+        );
+        assert!(with(|b| b.step = 0.0).starts_with("train.sampler.buckets: found from 0 to 8 by 0, wanted"));
         let far = with(|b| (b.from, b.to) = (100.0, 110.0));
-        assert!(far.starts_with("sampler.buckets: found none that was met by any draw"), "{far}");
+        assert!(far.starts_with("train.sampler.buckets: found none that was met by any draw"), "{far}");
         let chance = refused(Prioritised { chance: [1.0, 0.0], ..prioritised() });
-        assert_eq!(chance, "sampler.chance: found [1.0, 0.0], wanted above 0, at most 1");
+        assert_eq!(chance, "train.sampler.chance: found [1.0, 0.0], wanted above 0, at most 1");
     }
 }

@@ -21,21 +21,20 @@ pub struct Sandwich {
 
 impl Settings for Sandwich {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
-        let Scope { genes, region, momentum_gene, smallest, .. } = scope;
-        let group = |gene: usize, option: usize| region.with(gene, &[option]).ok().map(|group| smallest(&group));
-        let smallest = match momentum_gene {
-            None => vec![Some(smallest(region))],
-            Some(gene) => (0..genes[*gene].options.len()).map(|option| group(*gene, option)).collect(),
-        };
-        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest: scope.largest.clone(), smallest }))
+        let [largest, smallest] = [&scope.largest, &scope.smallest].map(|extreme| scope.of_groups(&**extreme));
+        Ok(Box::new(Layers { inner: self.inner.build(scope)?, largest, smallest }))
+    }
+
+    fn warm_up(&self) -> u64 {
+        self.inner.warm_up()
     }
 }
 
 /// The sampler at work.
 struct Layers {
     inner: Box<dyn Sampler>,
-    largest: Arch,
-    /// Of each option of the gene of the momentum groups, as far as the region has it; else there is one.
+    /// Of each momentum group, as far as the region has it.
+    largest: Vec<Option<Arch>>,
     smallest: Vec<Option<Arch>>,
 }
 
@@ -43,11 +42,10 @@ impl Sampler for Layers {
     /// The largest, those between, the smallest.
     fn ask(&mut self, ask: &Ask) -> Vec<Arch> {
         let mut paths = self.inner.ask(ask);
-        let group = ask.momentum_gene.map(|gene| (gene, paths[0].option(gene)));
-        let largest = group.map_or_else(|| self.largest.clone(), |(gene, option)| self.largest.with(gene, option));
-        let smallest = self.smallest[group.map_or(0, |(_, option)| option)].clone();
-        paths.insert(0, largest);
-        paths.push(smallest.expect("the group of a path is in its region"));
+        let group = ask.momentum_gene.map_or(0, |gene| paths[0].option(gene));
+        let of_group = |paths: &[Option<Arch>]| paths[group].clone().expect("the group of a path is in its region");
+        paths.insert(0, of_group(&self.largest));
+        paths.push(of_group(&self.smallest));
         paths
     }
 

@@ -74,13 +74,17 @@ impl Settings for Shift {
     fn build(&self, scope: &Scope) -> Result<Box<dyn Sampler>> {
         self.check()?;
         let figure = |arch: &Arch| self.metric.of((scope.cost)(arch)).expect("a counted metric");
-        let (least, most) = (figure(&(scope.smallest)(scope.region)), figure(&scope.largest));
+        let (least, most) = (figure(&(scope.smallest)(scope.region)), figure(&(scope.largest)(scope.region)));
         // A part of the space may have paths of one cost only: then no cost is to be preferred.
         if most <= least && scope.region.is_part(scope.genes) {
             return Uniform {}.build(scope);
         }
         if most <= least {
-            return Err(Error::invalid("sampler.metric", format!("{} from {least} to {most}", self.metric.name()), "a range"));
+            return Err(Error::invalid(
+                "train.sampler.metric",
+                format!("{} from {least} to {most}", self.metric.name()),
+                "a range",
+            ));
         }
         let bin = (most - least) / (self.bins - 1) as f64;
         let costs = slopes(scope, figure, bin);
@@ -91,21 +95,25 @@ impl Settings for Shift {
         let warm_up = self.warm_up * (scope.steps / scope.epochs.max(1)).max(1);
         Ok(Box::new(Shifting { config: self.clone(), warm_up, generator, bins, moves: 0, asked: None }))
     }
+
+    fn warm_up(&self) -> u64 {
+        self.warm_up
+    }
 }
 
 impl Shift {
     fn check(&self) -> Result<()> {
         if self.metric.of(Cost::default()).is_none() {
-            return Err(Error::invalid("sampler.metric", format!("\"{}\"", self.metric.name()), "params or macs"));
+            return Err(Error::invalid("train.sampler.metric", format!("\"{}\"", self.metric.name()), "params or macs"));
         }
         for (name, value, least) in
             [("bins", self.bins as f64, 2.0), ("every", self.every as f64, 1.0), ("hidden", self.hidden as f64, 1.0)]
         {
-            at_least(&format!("sampler.{name}"), value, least)?;
+            at_least(&format!("train.sampler.{name}"), value, least)?;
         }
         for (name, value) in [("rate", self.rate), ("temperature", self.temperature), ("cost_weight", self.cost_weight)] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(Error::invalid(format!("sampler.{name}"), value, "above 0"));
+                return Err(Error::invalid(format!("train.sampler.{name}"), value, "above 0"));
             }
         }
         Ok(())
@@ -409,11 +417,18 @@ mod tests {
         let costs = vec![vec![0.0, 1.0, 2.0]; 5];
         let mut generator = Generator::new(costs, vec![vec![0, 1, 2]; 5], 5.0, 64, 3);
         let mut rng = stream(3, "test", 0);
+        // How far off the likeliest architecture is, the worst of all costs.
+        let worst = |generator: &Generator| {
+            let cost = |target| 5 + generator.write(f64::from(target), 1.0, || 0.0).options.iter().sum::<usize>() as i32;
+            (5..=15).map(|target| (cost(target) - target).abs()).max().unwrap()
+        };
+        assert!(worst(&generator) > 4, "it begins without a notion of costs");
         for step in 0..1500 {
             let target = f64::from(5 + step % 11);
             let written = generator.write(target, 1.0, || gumbel(&mut rng));
             generator.learn(&written.cost_error, 3e-3);
         }
+        assert!(worst(&generator) <= 1);
         for target in 5..=15 {
             let options = generator.pick(f64::from(target), &mut rng);
             assert_eq!(5 + options.iter().sum::<usize>(), target as usize, "{options:?}");
@@ -463,11 +478,11 @@ mod tests {
     fn bins_that_make_no_sense_are_refused() {
         let toy = toy(&[3; 4]);
         let refused = |config: Shift| config.build(&toy.scope(None)).err().unwrap().to_string();
-        assert_eq!(refused(Shift::default()), "sampler.metric: found macs from 0 to 0, wanted a range");
+        assert_eq!(refused(Shift::default()), "train.sampler.metric: found macs from 0 to 0, wanted a range");
         let params = Shift { metric: Metric::Params, ..Default::default() };
-        assert_eq!(refused(Shift { bins: 1, ..params.clone() }), "sampler.bins: found 1, wanted at least 2");
-        assert_eq!(refused(Shift { temperature: 0.0, ..params }), "sampler.temperature: found 0, wanted above 0");
+        assert_eq!(refused(Shift { bins: 1, ..params.clone() }), "train.sampler.bins: found 1, wanted at least 2");
+        assert_eq!(refused(Shift { temperature: 0.0, ..params }), "train.sampler.temperature: found 0, wanted above 0");
         let latency = refused(Shift { metric: Metric::LatencyMs, ..Default::default() });
-        assert_eq!(latency, "sampler.metric: found \"latency_ms\", wanted params or macs");
+        assert_eq!(latency, "train.sampler.metric: found \"latency_ms\", wanted params or macs");
     }
 }

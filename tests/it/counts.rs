@@ -39,6 +39,18 @@ fn figures_of_the_benchmark() {
 }
 
 #[test]
+fn architectures_are_counted_up_in_the_order_of_the_benchmark() {
+    let graph = graph();
+    let archs: Vec<Arch> = Region::whole(graph.genes()).archs().collect();
+    for (index, options) in [(11_663, [3, 3, 3, 1, 2, 3]), (11_668, [3, 3, 3, 1, 3, 3]), (7_918, [2, 2, 3, 1, 3, 3])] {
+        assert_eq!(
+            (archs[index].options(), archs.iter().position(|other| *other == arch(options))),
+            (options.to_vec(), Some(index))
+        );
+    }
+}
+
+#[test]
 fn closed_form_of_the_counts() {
     for (index, options) in [[3, 0, 2, 1, 4, 2], [1, 2, 3, 2, 3, 0], [4, 3, 3, 2, 0, 1]].into_iter().enumerate() {
         let count = |operation| options.iter().filter(|&&option| option == operation).count() as u64;

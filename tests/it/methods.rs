@@ -118,9 +118,12 @@ fn landmarks_go_on_to_the_same_bytes_and_join_every_momentum_group() {
 #[test]
 fn landmarks_that_say_nothing_are_refused() {
     let message = refused("loss = [{ kind = \"landmark\" }]");
-    assert!(message.starts_with("loss.landmark: found 0 landmarks, wanted at least 2"), "{message}");
+    assert!(message.starts_with("train.loss.landmark: found 0 landmarks, wanted at least 2"), "{message}");
     let message = refused(&format!("loss = [{}]", landmarks([ORDER[0]; 2])));
-    assert!(message.starts_with("loss.landmark: found |nor_conv_3x3~0|") && message.ends_with("each landmark once"), "{message}");
+    assert!(
+        message.starts_with("train.loss.landmark: found |nor_conv_3x3~0|") && message.ends_with("each landmark once"),
+        "{message}"
+    );
     let message = refused("loss = [{ kind = \"landmark\", archs = [\"|a|\", \"|b|\"] }]");
     assert!(message.starts_with("arch: found \"|a|\""), "{message}");
 }
@@ -190,6 +193,24 @@ fn a_probe_learns_where_the_classifier_has_no_bias() {
 }
 
 #[test]
+fn a_method_that_would_do_nothing_is_refused() {
+    let refused = |rest: &str| {
+        let text = format!("validation = 16\nspace = {{ kind = \"nb201\" }}\ntrain = {{ epochs = 5, {rest}");
+        Recipe::from_toml(&text).unwrap_err().to_string()
+    };
+    let landmark = "loss = [{ kind = \"task\" }, { kind = \"landmark\", warm_up = 5 }] }";
+    let wanted = "wanted more than the warm_up of train.loss, 5 epochs, before which it does nothing";
+    assert_eq!(refused(landmark), format!("train.epochs: found 5, {wanted}"));
+    let split = "\n[[split]]\nby = { kind = \"exhaustive\", genes = [\"1<-0\"] }\nepochs = 4\ninherit = \"nothing\"";
+    let later = landmark.replace("warm_up = 5", "warm_up = 4") + split;
+    assert_eq!(refused(&later), format!("split[0].epochs: found 4, {}", wanted.replace("5 epochs", "4 epochs")));
+    let message = refused("sampler = { kind = \"sandwich\", inner = { kind = \"shift\", warm_up = 9 } } }");
+    assert!(message.starts_with("train.epochs: found 5, wanted more than the warm_up of train.sampler, 9 epochs"), "{message}");
+    let message = refused("loss = [{ kind = \"cross_path\" }] }");
+    assert!(message.starts_with("train.loss: found a term of two paths with a sampler that gives others"), "{message}");
+}
+
+#[test]
 fn a_loss_of_the_largest_path_alone_needs_a_sampler_that_gives_it() {
     let text = "validation = 16\nspace = { kind = \"nb201\" }\ntrain = { loss = [{ kind = \"task\", of = \"largest\" }] }";
     let message = Recipe::from_toml(text).unwrap_err().to_string();
@@ -231,9 +252,9 @@ fn a_mean_teacher_goes_on_to_the_same_bytes() {
 fn crossed_paths_have_no_momentum_group() {
     let message = refused(&format!("momentum_separation = true\n{CROSS}"));
     assert!(message.starts_with("train.momentum_separation: found true with the sampler \"disjoint\""), "{message}");
-    let alone = recipe(&CROSS.replace("disjoint", "uniform"));
-    let message = trainer(&alone).unwrap().advance().unwrap_err().to_string();
-    assert_eq!(message, "loss.cross_path: found 1 paths a step, wanted two: sampler = { kind = \"disjoint\" }");
+    let fair = recipe(&CROSS.replace("disjoint", "fair"));
+    let message = trainer(&fair).unwrap().advance().unwrap_err().to_string();
+    assert_eq!(message, "train.loss.cross_path: found 5 paths a step, wanted two: sampler = { kind = \"disjoint\" }");
 }
 
 /// The weights after one step of `train`, by the name of the weight, as far as they moved.

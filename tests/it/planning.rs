@@ -40,7 +40,7 @@ fn plans_are_as_exact_as_what_they_replace() {
     let exact_network = model.network.in_double();
     let (images, labels) = device_pictures(16, 8, 5).slice(0, 16);
     let exact_images = images.to_kind(Kind::Double);
-    let mut worst = [[0.0f64; 2]; 3]; // of unplanned, planned, fused: logits and gradients
+    let mut all = [(); 3].map(|()| [vec![], vec![]]); // of unplanned, planned, fused: logits and gradients
     for arch in archs(&model, 200) {
         let unplanned = Plan::unplanned(model.graph(), &arch);
         let slots = model.network.slots_of(&Plan::new(model.graph(), &arch));
@@ -54,15 +54,24 @@ fn plans_are_as_exact_as_what_they_replace() {
             let gradients = gradients(&plan, &slots, &model.network, &images, &labels);
             [gap_of(&logits, &exact[0]), gap_of(&gradients, &exact[1])]
         });
-        for (worst, gap) in worst.iter_mut().zip(gaps) {
-            (worst[0], worst[1]) = (worst[0].max(gap[0]), worst[1].max(gap[1]));
+        for (all, gap) in all.iter_mut().zip(gaps) {
+            all.iter_mut().zip(gap).for_each(|(all, gap)| all.push(gap));
         }
     }
-    println!("{worst:?}");
-    let [unplanned, planned, fused] = worst;
+    // The middle one, all but one in twenty, the worst: where a ReLU at its kink falls to the other side, a gradient differs more.
+    let [unplanned, planned, fused] = all.map(|parts| {
+        parts.map(|mut gaps: Vec<f64>| {
+            gaps.sort_by(f64::total_cmp);
+            [100, 190, 199].map(|at| gaps[at])
+        })
+    });
+    println!("{unplanned:?} {planned:?} {fused:?}");
     for part in 0..2 {
-        assert!(planned[part] < 3.0 * unplanned[part], "planned: {worst:?}");
-        assert!(fused[part] < 10.0 * unplanned[part], "our own kernels: {worst:?}");
+        for (place, most) in [2e-6, 1e-5].into_iter().enumerate() {
+            assert!(planned[part][place] < most && fused[part][place] < most, "{planned:?} {fused:?}");
+        }
+        assert!(planned[part][2] < 3.0 * unplanned[part][2], "{planned:?} {unplanned:?}");
+        assert!(fused[part][2] < 10.0 * unplanned[part][2], "{fused:?} {unplanned:?}");
     }
 }
 

@@ -330,9 +330,12 @@ fn the_shipped_recipes_search_within_what_they_say() {
         let recipe = Recipe::read(&folder.join(format!("{name}.toml"))).unwrap();
         let graph = recipe.space.graph(&task(32, 10), Norm::Own).unwrap();
         assert_eq!(graph.genes().iter().map(|gene| gene.options.len() as u64).product::<u64>(), size, "{name}");
-        let (least, most) =
-            (graph.least(|arch| graph.cost(arch).macs as f64), graph.least(|arch| -(graph.cost(arch).macs as f64)));
-        println!("{name}: {:?} … {:?}", graph.cost(&least), graph.cost(&most));
+        let macs = |arch: &Arch| graph.cost(arch).macs as f64;
+        let [least, most] = [macs(&graph.least(macs)), macs(&graph.least(|arch| -macs(arch)))];
+        let limit = recipe.search.limits.macs.unwrap_or_default();
+        let ends = [limit.min, limit.max].into_iter().flatten();
+        assert!(ends.clone().count() > 0 || name.starts_with("mobilenet"), "{name}");
+        ends.for_each(|end| assert!(least < end && end < most, "{name}: {end} within {least} to {most}"));
     }
     let candidate = MbConv { kernel: 5, expand: 4 };
     assert_eq!(candidate.name(), "k5e4");

@@ -658,7 +658,7 @@ void supernaut_reproducible(bool yes) {
 
 /// Updates `weights` and `momentum` (flat, fp32) at the `count` slices `starts…ends`; gradients may be null, for zeros.
 char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* starts, const Index* ends,
-                    const Tensor* const* gradients, Index count, const Update* constants, double clip) {
+                    const Tensor* const* gradients, Index count, const Update* constants, double clip, double* norm) {
     return caught([&] {
         std::vector<Tensor> held(count);
         std::vector<double> norms(count);
@@ -671,9 +671,10 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         });
         double sum = 0;
         for (const double norm : norms) sum += norm;
+        *norm = std::sqrt(sum);
         // A gradient that isn't finite moves nothing by itself.
         if (!std::isfinite(sum)) std::fill(held.begin(), held.end(), Tensor());
-        else if (clip > 0) update_of.scale = float(std::min(clip / (std::sqrt(sum) + 1e-6), 1.0));
+        else if (clip > 0) update_of.scale = float(std::min(clip / (*norm + 1e-6), 1.0));
         // Pieces of one size, since slices differ a thousandfold.
         constexpr Index most = 8192;
         std::vector<std::pair<Index, Index>> pieces;  // slice, offset

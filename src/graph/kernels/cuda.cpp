@@ -1,6 +1,8 @@
-// CUDA graphs: the launches of a plan, recorded once and replayed as one. Compiled where libtorch has its CUDA half.
+// CUDA graphs: the launches of a plan, recorded once and replayed as one. Events: when a launch is done. Compiled where libtorch
+// has its CUDA half.
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 
@@ -16,6 +18,16 @@ namespace {
 struct Recording {
     at::cuda::CUDAGraph graph;
     std::optional<c10::cuda::CUDAStreamGuard> stream;
+
+    /// What failed on the way leaves neither this thread's stream nor the allocator waiting for its end.
+    ~Recording() {
+        if (!stream) return;
+        try {
+            graph.capture_end();
+        } catch (...) {
+            // Nothing of it is used.
+        }
+    }
 };
 
 }  // namespace
@@ -48,6 +60,27 @@ char* supernaut_graph_replay(Recording* recording) {
 }
 
 void supernaut_graph_free(Recording* recording) { delete recording; }
+
+/// Marks where the current stream of `device` is now.
+char* supernaut_event_record(int device, cudaEvent_t* result) {
+    return caught([&] {
+        const c10::cuda::CUDAGuard guard{c10::DeviceIndex(device)};
+        cudaEvent_t event;
+        C10_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+        const cudaError_t status = cudaEventRecord(event, c10::cuda::getCurrentCUDAStream(c10::DeviceIndex(device)));
+        if (status != cudaSuccess) static_cast<void>(cudaEventDestroy(event));
+        C10_CUDA_CHECK(status);
+        *result = event;
+    });
+}
+
+/// Waits until the device has come to the mark.
+char* supernaut_event_wait(cudaEvent_t event) {
+    return caught([&] { C10_CUDA_CHECK(cudaEventSynchronize(event)); });
+}
+
+/// What fails here has failed before, or the program is at its end.
+void supernaut_event_free(cudaEvent_t event) { static_cast<void>(cudaEventDestroy(event)); }
 
 }  // extern "C"
 }  // namespace supernaut

@@ -172,7 +172,7 @@ pub(crate) fn sgd(
     gradients: &[Option<&Tensor>],
     step: &SgdStep,
     clip: f64,
-) {
+) -> f64 {
     let length = weights.size()[0];
     assert!(starts.len() == ends.len() && starts.len() == gradients.len(), "a start, an end and a gradient per slice");
     assert!(starts.iter().zip(ends).all(|(start, end)| 0 <= *start && start <= end && *end <= length), "slices lie within");
@@ -184,6 +184,7 @@ pub(crate) fn sgd(
         assert!(gradient.is_none_or(|gradient| gradient.device() == Device::Cpu), "a gradient is on the CPU");
     }
     let gradients: Vec<*const c_void> = gradients.iter().map(|one| one.map_or(std::ptr::null(), address)).collect();
+    let mut norm = 0.0;
     // SAFETY: live tensors on the CPU; the slices lie within them and fit their gradients, as just checked.
     check(unsafe {
         supernaut_sgd(
@@ -195,8 +196,10 @@ pub(crate) fn sgd(
             starts.len() as i64,
             step,
             clip,
+            &mut norm,
         )
     });
+    norm
 }
 
 /// Calls `work`, which must not panic, with 0…`count`, each on one of libtorch's threads as far as there are so many. What
@@ -286,6 +289,56 @@ impl CudaGraph {
     }
 }
 
+/// A mark among the launches on a CUDA device.
+pub(super) struct CudaEvent(*mut c_void);
+
+// SAFETY: CUDA's calls on events may come from any thread, and an event has one owner.
+unsafe impl Send for CudaEvent {}
+
+#[cfg(has_cuda)]
+impl CudaEvent {
+    /// Whether this build has any.
+    pub(super) const IS_THERE: bool = true;
+
+    /// Behind all that was launched on CUDA device `device`.
+    pub(super) fn record(device: usize) -> Self {
+        let mut event = std::ptr::null_mut();
+        // SAFETY: `event` has room for the pointer, which `CudaEvent` owns.
+        check(unsafe { supernaut_event_record(device as i32, &mut event) });
+        Self(event)
+    }
+
+    /// Returns when the device has done what was launched before the mark.
+    pub(super) fn wait(&self) {
+        // SAFETY: made by `record`.
+        check(unsafe { supernaut_event_wait(self.0) });
+    }
+}
+
+#[cfg(has_cuda)]
+impl Drop for CudaEvent {
+    fn drop(&mut self) {
+        // SAFETY: made by `record`, freed once.
+        unsafe { supernaut_event_free(self.0) }
+    }
+}
+
+#[cfg(not(has_cuda))]
+impl CudaEvent {
+    /// Whether this build has any.
+    pub(super) const IS_THERE: bool = false;
+
+    /// Never called: see [`IS_THERE`](Self::IS_THERE).
+    pub(super) fn record(_: usize) -> Self {
+        unreachable!("this build has no CUDA")
+    }
+
+    /// Never called.
+    pub(super) fn wait(&self) {
+        unreachable!("this build has no CUDA: {:?}", self.0)
+    }
+}
+
 // In cuda.cpp.
 #[cfg(has_cuda)]
 unsafe extern "C" {
@@ -293,6 +346,9 @@ unsafe extern "C" {
     fn supernaut_graph_end(recording: *mut c_void) -> *mut c_char;
     fn supernaut_graph_replay(recording: *mut c_void) -> *mut c_char;
     fn supernaut_graph_free(recording: *mut c_void);
+    fn supernaut_event_record(device: i32, event: *mut *mut c_void) -> *mut c_char;
+    fn supernaut_event_wait(event: *mut c_void) -> *mut c_char;
+    fn supernaut_event_free(event: *mut c_void);
 }
 
 #[repr(C)]
@@ -346,6 +402,7 @@ unsafe extern "C" {
         count: i64,
         step: *const SgdStep,
         clip: f64,
+        norm: *mut f64,
     ) -> *mut c_char;
 }
 

@@ -1,10 +1,11 @@
 //! `(x − mean) / deviation` per channel, inside the network, so that a file takes plain pixels in 0…1.
 
 use serde::Serialize;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{NodeTensors, Operator};
 use crate::graph::onnx::{OnnxBuilder, ValueId};
+use crate::graph::transfer::constant;
 use crate::graph::{Run, Shape};
 use crate::{Error, Result};
 
@@ -18,8 +19,8 @@ pub struct Normalize {
 }
 
 impl Normalize {
-    fn constant(values: &[f32]) -> Tensor {
-        Tensor::from_slice(values).view([1, -1, 1, 1])
+    fn constant(values: &[f32], device: Device) -> Tensor {
+        constant(values, device).view([1, -1, 1, 1])
     }
 }
 
@@ -44,14 +45,13 @@ impl Operator for Normalize {
 
     fn forward(&self, run: &Run, _: &NodeTensors, inputs: &[&Tensor]) -> Tensor {
         let device = inputs[0].device();
-        let normal =
-            (inputs[0] - Self::constant(&self.mean).to_device(device)) / Self::constant(&self.deviation).to_device(device);
+        let normal = (inputs[0] - Self::constant(&self.mean, device)) / Self::constant(&self.deviation, device);
         run.store(normal)
     }
 
     fn export(&self, onnx: &mut OnnxBuilder, name: &str, _: &[Tensor], inputs: &[ValueId]) -> Result<ValueId> {
-        let mean = onnx.tensor(&format!("{name}.mean"), &Self::constant(&self.mean))?;
-        let deviation = onnx.tensor(&format!("{name}.deviation"), &Self::constant(&self.deviation))?;
+        let mean = onnx.tensor(&format!("{name}.mean"), &Self::constant(&self.mean, Device::Cpu))?;
+        let deviation = onnx.tensor(&format!("{name}.deviation"), &Self::constant(&self.deviation, Device::Cpu))?;
         let centred = onnx.node("Sub", &format!("{name}.centred"), &[inputs[0].clone(), mean], &[]);
         Ok(onnx.node("Div", name, &[centred, deviation], &[]))
     }
