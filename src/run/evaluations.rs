@@ -92,9 +92,9 @@ impl Evaluations {
         Ok(Self { forest, counted, evaluator, known, memory, images, bn: config.bn_text() })
     }
 
-    /// What `arch` costs as it is written.
+    /// What `arch` costs as it is shipped, without dead operations.
     pub fn cost(&self, arch: &Arch) -> Cost {
-        self.counted.cost(arch)
+        self.counted.cost(&self.forest.canonical(arch))
     }
 
     /// Everything that is known, in no order.
@@ -107,8 +107,8 @@ impl Evaluations {
         self.known.get(&(key.to_owned(), images))
     }
 
-    /// Judges `arch`, which is called `key`, on so many images or on all, and remembers it; without judging it if it lies beyond
-    /// a limit.
+    /// Judges `arch`, which is called `key`, by the supernet that it belongs to as it is written, on so many images or on all, and
+    /// remembers it; without judging it if it lies beyond a limit.
     pub fn judge(
         &mut self,
         arch: &Arch,

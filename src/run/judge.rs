@@ -77,7 +77,7 @@ impl Supernets {
         looked_at.entry(arch.clone()).or_insert_with(|| {
             let arch = evaluations.forest.region().lift(arch);
             let plan = Plan::live(evaluations.forest.graph(), &arch);
-            (evaluations.cost(&evaluations.forest.canonical(&arch)), plan.reads_image().then(|| plan.key()))
+            (evaluations.cost(&arch), plan.reads_image().then(|| plan.key()))
         })
     }
 

@@ -62,20 +62,19 @@ impl Evaluate {
         &self.evaluations.bn
     }
 
-    /// Under the name that it was given; it costs what it would as it is shipped, without dead operations.
+    /// Under the name that it was given, by the supernet that it belongs to as it is written.
     fn judge(&mut self, arch: &Arch) -> Result<Evaluation> {
         let forest = &self.evaluations.forest;
-        let (text, canonical) = (forest.space().text(arch), forest.canonical(arch));
-        let Cost { params, macs, .. } = self.evaluations.cost(&canonical);
         // What two supernets compute alike they compute with other weights.
         let leaf = forest.position(arch)?;
         let key = Plan::live(forest.graph(), arch).key();
         let key = if leaf == 0 { key } else { format!("{leaf} {key}") };
         let known = match self.evaluations.recall(&key, None) {
             Some(known) => known.clone(),
-            None => self.evaluations.judge(&canonical, &key, None, None, true)?,
+            None => self.evaluations.judge(arch, &key, None, None, true)?,
         };
-        Ok(Evaluation { arch: text, params, macs, ..known })
+        let Cost { params, macs, .. } = self.evaluations.cost(arch);
+        Ok(Evaluation { arch: self.evaluations.forest.space().text(arch), params, macs, ..known })
     }
 }
 
