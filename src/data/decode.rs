@@ -64,10 +64,22 @@ pub(super) fn picture(path: &Path, channels: Channels) -> Result<Picture, Unusab
     Ok(Picture { planes, size, grey })
 }
 
-/// Whether a JPEG's last scan is ended: decoders make up what is missing. Within a scan, no other FF stands before D9 or DA.
+/// Whether a JPEG has its end: decoders make up what is missing. What lies behind it is something else (a film, with some cameras).
 fn is_whole(jpeg: &[u8]) -> bool {
-    let last = |marker: u8| jpeg.windows(2).rposition(|pair| pair == [0xff, marker]);
-    last(0xd9) > last(0xda)
+    const END: u8 = 0xd9;
+    // Those without a segment don't matter here, and within a scan FF before 00 is a value.
+    let has_segment = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0x01 | 0xd0..=0xd8 | 0xff);
+    let mut rest = jpeg;
+    while let Some(at) = rest.windows(2).position(has_segment) {
+        let marker = rest[at + 1];
+        rest = &rest[at + 2..];
+        if marker == END {
+            return true;
+        }
+        let Some(length) = rest.first_chunk() else { return false };
+        rest = rest.get(usize::from(u16::from_be_bytes(*length))..).unwrap_or_default();
+    }
+    false
 }
 
 /// [height, width, 3] as [3, height, width].

@@ -78,7 +78,7 @@ impl TryFrom<u8> for Channels {
         match channels {
             1 => Ok(Self::Grey),
             3 => Ok(Self::Colour),
-            _ => Err(format!("found {channels} channels, wanted 1 (grey) or 3 (colour)")),
+            _ => Err(format!("{channels} channels, which are neither 1 (grey) nor 3 (colour)")),
         }
     }
 }

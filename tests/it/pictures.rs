@@ -229,6 +229,9 @@ fn broken_pictures_are_named_and_skipped_only_if_asked() {
             "DIR/test/ant/1.jpg: found a broken picture (The image format could not be determined), wanted a whole JPEG or PNG, or `skip_unusable = true` in [data]"
         ],
     );
+    // A film behind a whole picture, with a scan that begins and doesn't end, as in some cameras' files.
+    pictures.write("train/bee/4.jpg", &[&jpeg[..], &[0xff, 0xda, 0x00, 0x00]].concat());
+    assert!(pictures.load(&pictures.settings()).is_ok());
     pictures.save("train/ant/4.jpg", &colour(0, 0, 7));
     expect!["DIR/train/ant/4.jpg: found 7 x 7 pixels, wanted at least 8 x 8, the `size` in [data], or `skip_unusable = true` in [data]"].assert_eq(&pictures.refused(&pictures.settings()));
     pictures.write("train/bee/4.jpg", &jpeg[..200]);

@@ -81,6 +81,7 @@ impl Layout {
         let mut check = Check { description, genes: vec![] };
         check.names()?;
         check.ends()?;
+        check.sizes()?;
         let edges = description.cell.as_ref().map_or(Ok(vec![]), |cell| check.cell(cell))?;
         let mut stages: Vec<Stage> = vec![];
         let mut width = description.stem.width;
@@ -185,6 +186,20 @@ impl Check<'_> {
         })
     }
 
+    /// The same where all that is behind it would be lost with the image.
+    fn carries(&self, spot: &Spot, name: &str, widths: (i64, i64), stride: i64) -> Checked<()> {
+        self.fits(spot, name, widths, stride)?;
+        if self.is_none(name) {
+            let found = format!("\"{name}\", behind which there is nothing");
+            return Err(spot.fault(found, "an operation that lets the image through"));
+        }
+        Ok(())
+    }
+
+    fn is_none(&self, name: &str) -> bool {
+        matches!(self.description.operations.get(name), Some(Operation::None {}))
+    }
+
     /// The stem and the classifier.
     fn ends(&self) -> Checked<()> {
         if let Some(deviation) = self.description.classifier.deviation {
@@ -197,11 +212,21 @@ impl Check<'_> {
         self.fits(&spot.key("operation"), &stem.operation, (0, stem.width), stem.stride)
     }
 
+    /// Widths and strides of all stages: a cell is made for each.
+    fn sizes(&self) -> Checked<()> {
+        for (at, stage) in self.description.stage.iter().enumerate() {
+            let (_, spot) = called(at, stage);
+            within(&spot.number("width"), stage.width, WIDTHS)?;
+            within(&spot.number("stride"), stage.stride, STRIDES)?;
+        }
+        Ok(())
+    }
+
     fn head(&self, width: i64) -> Checked<()> {
         let Some(head) = &self.description.head else { return Ok(()) };
         let (to, spot) = (head.width.unwrap_or(width), Spot::new("head", "head"));
         within(&spot.number("width"), to, WIDTHS)?;
-        self.fits(&spot.key("operation"), &head.operation, (width, to), 1)
+        self.carries(&spot.key("operation"), &head.operation, (width, to), 1)
     }
 
     fn cell(&mut self, cell: &description::Cell) -> Checked<Vec<Edge>> {
@@ -219,7 +244,8 @@ impl Check<'_> {
             None => self.edges(cell)?,
         };
         edges.sort_by_key(|&(to, from, _)| (to, from));
-        connected(cell.nodes, &edges.iter().map(|&(to, from, _)| (to, from)).collect::<Vec<_>>())?;
+        let alive = edges.iter().filter(|(_, _, candidates)| !candidates.iter().all(|name| self.is_none(name)));
+        connected(cell.nodes, &alive.map(|&(to, from, _)| (to, from)).collect::<Vec<_>>())?;
         let edge = |(to, from, candidates)| Edge { to, from, place: self.place(format!("{to}<-{from}"), candidates) };
         Ok(edges.into_iter().map(edge).collect())
     }
@@ -254,8 +280,7 @@ impl Check<'_> {
     }
 
     fn stage(&mut self, at: usize, stage: &description::Stage, from: i64) -> Checked<Stage> {
-        let name = stage.name.clone().unwrap_or(format!("stage{}", at + 1));
-        let spot = Spot::new(format!("stage.{at}"), format!("stage \"{name}\""));
+        let (name, spot) = called(at, stage);
         named(&spot.key("name"), &name)?;
         if TAKEN.contains(&name.as_str()) {
             return Err(spot
@@ -263,8 +288,6 @@ impl Check<'_> {
                 .fault(format!("the name \"{name}\""), format!("a name other than {}", TAKEN.join(", "))));
         }
         let description::Stage { width, stride, .. } = *stage;
-        within(&spot.number("width"), width, WIDTHS)?;
-        within(&spot.number("stride"), stride, STRIDES)?;
         let body = match (stage.cells, stage.layers) {
             (Some(count), None) => self.cells(&spot, stage, count, from)?,
             (None, Some(count)) => self.layers(&spot, &name, stage, count, from)?,
@@ -287,7 +310,7 @@ impl Check<'_> {
         }
         let description::Stage { width, stride, .. } = *stage;
         match &stage.reduction {
-            Some(name) => self.fits(&spot.key("reduction"), name, (from, width), stride)?,
+            Some(name) => self.carries(&spot.key("reduction"), name, (from, width), stride)?,
             None if width != from || stride != 1 => {
                 let found = format!("width {width}, stride {stride} behind width {from}, and no `reduction`");
                 let wanted = format!("`reduction = \"…\"`, or width {from} and stride 1: a cell changes neither");
@@ -317,11 +340,7 @@ impl Check<'_> {
             let candidates = self.candidates(&spot.key(key), candidates)?;
             for (at, name) in candidates.iter().enumerate() {
                 let spot = Spot { subject: format!("{}, layer {}", spot.subject, layer + 1), ..spot.key(key).key(at) };
-                self.fits(&spot, name, (from, stage.width), stride)?;
-                if matches!(self.operation(&spot, name)?, Operation::None {}) {
-                    let found = format!("\"{name}\", behind which there is nothing");
-                    return Err(spot.fault(found, "an operation that lets the image through"));
-                }
+                self.carries(&spot, name, (from, stage.width), stride)?;
             }
             layers.push(self.place(format!("{name}.layer{}", layer + 1), candidates));
         }
@@ -336,6 +355,13 @@ impl Check<'_> {
         self.genes.push(Gene { name, options: candidates.clone() });
         Place { gene: Some(self.genes.len() - 1), candidates }
     }
+}
+
+/// The name of the `at`-th stage, and where it stands.
+fn called(at: usize, stage: &description::Stage) -> (String, Spot) {
+    let name = stage.name.clone().unwrap_or(format!("stage{}", at + 1));
+    let spot = Spot::new(format!("stage.{at}"), format!("stage \"{name}\""));
+    (name, spot)
 }
 
 fn named(spot: &Spot, name: &str) -> Checked<()> {

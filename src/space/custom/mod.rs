@@ -28,7 +28,7 @@ use super::{Norm, Space, Task, without_dead};
 use crate::arch::{Arch, Gene, Region};
 use crate::graph::ops::{Linear, Sum};
 use crate::graph::{Graph, NodeId};
-use crate::reading::{Mistake, parse_json};
+use crate::reading::{Mistake, not_toml, parse_json};
 use crate::{Error, Result};
 
 /// See the [module](self).
@@ -72,7 +72,7 @@ impl Custom {
 
     /// Reads the text of a space file. `file` is what errors call it.
     pub fn from_toml(file: &str, text: &str) -> Result<Self> {
-        let table = DeTable::parse(text).map_err(|error| source::not_toml(file, text, &error))?;
+        let table = DeTable::parse(text).map_err(|error| not_toml(file, text, &error))?;
         Self::from_table(file, text, table)
     }
 

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::Error;
-use crate::reading::{Mistake, one_line};
+use crate::reading::{Mistake, line};
 
 /// A text and the lines of its values. Nothing is known of a description that didn't come from TOML.
 #[derive(Clone, Debug, Default)]
@@ -106,17 +106,6 @@ impl Source {
         let place = if self.file.is_empty() { "space" } else { &self.file };
         Error::invalid(format!("{place}: {subject}"), found, wanted)
     }
-}
-
-/// The error for a text that isn't TOML.
-pub(super) fn not_toml(file: &str, text: &str, error: &toml::de::Error) -> Error {
-    let line = error.span().map_or(1, |span| line(text, span));
-    Error::invalid(format!("{file}:{line}"), one_line(error.message()), "valid TOML")
-}
-
-/// The line, counted from 1, on which `span` begins.
-fn line(text: &str, span: Range<usize>) -> usize {
-    1 + text.as_bytes()[..span.start.min(text.len())].iter().filter(|&&byte| byte == b'\n').count()
 }
 
 fn join(path: &str, key: &str) -> String {
