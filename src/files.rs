@@ -45,16 +45,26 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// Why a file can't be read.
 fn unread(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |error| match error.kind() {
-        io::ErrorKind::NotFound => {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             Error::NotFound { what: "file", found: path.display().to_string(), wanted: "an existing file".into() }
         }
+        io::ErrorKind::IsADirectory => reworded(path, &error, "found a folder, wanted a file"),
         _ => Error::io(path)(error),
     }
 }
 
+/// What the operating system said, in words of ours.
+fn reworded(path: &Path, error: &io::Error, words: &str) -> Error {
+    Error::io(path)(io::Error::new(error.kind(), words))
+}
+
 /// Makes a folder and those above it, and checks that files can be written there.
 pub fn make_writable_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(Error::io(path))?;
+    fs::create_dir_all(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => reworded(path, &error, "found a file, wanted a folder"),
+        io::ErrorKind::NotADirectory => reworded(path, &error, "found a file on the way there, wanted a folder"),
+        _ => Error::io(path)(error),
+    })?;
     let probe = path.join(".supernaut-probe.tmp");
     File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(Error::io(path))
 }
@@ -85,7 +95,7 @@ pub fn unpacked(path: &Path) -> Result<Vec<u8>> {
         // What the decoder says of its input; all else comes from the operating system.
         Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => broken(path, &e),
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => broken(path, &"it ends too early"),
-        Err(e) => Err(Error::io(path)(e)),
+        Err(e) => Err(unread(path)(e)),
     }
 }
 
@@ -134,5 +144,20 @@ pub(crate) mod tests {
         assert_eq!(write("a.gz", &[gzip(b"one, "), gzip(b"two")].concat()).unwrap(), "one, two");
         expect_test::expect!["DIR/b: found invalid utf-8 sequence of 1 bytes from index 1, wanted UTF-8 text"]
             .assert_eq(&sentence(write("b", b"a\xff"), folder.path()));
+    }
+
+    #[test]
+    fn files_and_folders_in_each_others_place_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("folder.gz")).unwrap();
+        fs::write(path("file"), b"").unwrap();
+        let check = |message: String, wanted: &str| assert_eq!(message, wanted);
+        check(sentence(read(folder.path()), folder.path()), "DIR: found a folder, wanted a file");
+        check(sentence(text(&path("folder.gz")), folder.path()), "DIR/folder.gz: found a folder, wanted a file");
+        check(sentence(read(&path("file/x")), folder.path()), "file not found: DIR/file/x; wanted an existing file");
+        let made = |name: &str| sentence(make_writable_folder(&path(name)), folder.path());
+        check(made("file"), "DIR/file: found a file, wanted a folder");
+        check(made("file/x"), "DIR/file/x: found a file on the way there, wanted a folder");
     }
 }

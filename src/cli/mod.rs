@@ -6,9 +6,11 @@ mod ranking;
 mod space;
 mod table;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use serde_json::Value;
 
 use crate::data::Dataset;
@@ -28,6 +30,8 @@ use progress::Progress;
 
 /// Exit status of a run that somebody stopped.
 const STOPPED: i32 = 130;
+/// What errors call standard output.
+const STDOUT: &str = "standard output";
 
 /// Trains a supernet, searches it for the subnets that fit a device, exports these to ONNX and proves the files.
 #[derive(Parser)]
@@ -91,9 +95,9 @@ struct Place {
 }
 
 #[derive(Args)]
+#[command(group(ArgGroup::new("searched").args(["supernet", "table"]).required(true)))]
 struct SearchArgs {
     /// Checkpoint of a trained supernet, or the forest.json of several.
-    #[arg(required_unless_present = "table", conflicts_with = "table")]
     supernet: Option<PathBuf>,
     /// Folder for search.json and what was evaluated.
     #[arg(long, value_name = "DIR")]
@@ -164,6 +168,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> i32 {
     };
     match dispatch(program.command) {
         Ok(()) => 0,
+        // Whoever read the output has read enough, as `head` does.
+        Err(Error::Io { path, source }) if path == Path::new(STDOUT) && source.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(Error::Cancelled) => {
             eprintln!("stopped; run the same command again to resume");
             STOPPED
@@ -185,8 +191,20 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Verify(args) => verify(args),
         Command::Rank(args) => rank::rank(*args),
         Command::Space(args) => space::space(args),
-        Command::Report { dir } => report::write(&dir).map(|path| println!("{}", path.display())),
+        Command::Report { dir } => redraw(&dir),
     }
+}
+
+/// Prints a line. Unlike `println!` it doesn't panic where nobody reads on or a disk is full.
+fn print(line: impl Display) -> Result<()> {
+    writeln!(io::stdout(), "{line}").map_err(Error::io(STDOUT))
+}
+
+fn redraw(dir: &Path) -> Result<()> {
+    if !dir.join("result.json").is_file() {
+        return Err(Error::invalid(dir.display().to_string(), "no result.json in it", "the folder of a finished run"));
+    }
+    print(report::write(dir)?.display())
 }
 
 /// A flag that Ctrl-C and SIGTERM raise. A second Ctrl-C ends the program at once.
@@ -239,19 +257,18 @@ fn project(args: &RunArgs) -> Result<Project> {
 
 fn run(args: RunArgs) -> Result<()> {
     let result = project(&args)?.run(&mut Progress::default())?;
-    print_subnets(&result);
-    println!("\nreport: {}", args.out.join("report.html").display());
-    Ok(())
+    print_subnets(&result)?;
+    print(format!("\nreport: {}", args.out.join("report.html").display()))
 }
 
-fn print_subnets(result: &Value) {
+fn print_subnets(result: &Value) -> Result<()> {
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    println!(
+    print(format!(
         "\n{:<9} {:>8} {:>9} {:>13} {:>10} {:>13}  architecture",
         "subnet", "params", "MACs", "latency (ms)", "accuracy", "ONNX differs"
-    );
+    ))?;
     for subnet in result["subnets"].as_array().into_iter().flatten() {
-        println!(
+        print(format!(
             "{:<9} {:>8} {:>9} {:>13.3} {:>8.2} % {:>13.1e}  {}",
             subnet["name"].as_str().unwrap_or(""),
             subnet["params"].to_string(),
@@ -260,15 +277,15 @@ fn print_subnets(result: &Value) {
             100.0 * number(&subnet["accuracy"]),
             number(&subnet["verify"]["max_abs_diff"]),
             subnet["arch"].as_str().unwrap_or(""),
-        );
+        ))?;
     }
+    Ok(())
 }
 
 fn train(args: RunArgs) -> Result<()> {
     let forest = project(&args)?.train(&mut Progress::default())?;
     let name = if forest.leaves().len() > 1 { forest::FILE } else { forest::ROOT_FILE };
-    println!("{}", args.out.join(name).display());
-    Ok(())
+    print(args.out.join(name).display())
 }
 
 fn search(args: SearchArgs) -> Result<()> {
@@ -288,13 +305,12 @@ fn search(args: SearchArgs) -> Result<()> {
     files::write_json(&path, &result)?;
     for (_, Evaluation { arch, params, macs, accuracy, latency_ms, .. }) in found {
         let latency = latency_ms.map_or(String::new(), |latency| format!(", {:.3} ms", latency.median));
-        println!(
+        print(format!(
             "{:.2} % of the validation images, {params} params, {macs} MACs{latency}: {arch}",
             100.0 * accuracy.unwrap_or(f64::NAN)
-        );
+        ))?;
     }
-    println!("{}", path.display());
-    Ok(())
+    print(path.display())
 }
 
 /// What the checkpoints that `path` names say of themselves; all of them must be finished, and of several the first speaks.
@@ -329,8 +345,7 @@ fn retrain(args: RetrainArgs) -> Result<()> {
     let forest = supernets(&args.supernet, &manifest, &args.place)?;
     let arch = forest.canonical(&arch);
     project.retrain(forest.of(&arch)?, &args.name, &arch, &mut Progress::default())?;
-    println!("{}", args.out.join(format!("{}.safetensors", args.name)).display());
-    Ok(())
+    print(args.out.join(format!("{}.safetensors", args.name)).display())
 }
 
 /// The data of a checkpoint, split as its run split it.
@@ -359,8 +374,7 @@ fn write_onnx(args: ExportArgs) -> Result<()> {
         (Some(text), Some(_)) => return Err(Error::invalid("--arch", text, "nothing: this checkpoint has one architecture")),
     };
     let proof = export::export(&args.out, &model, &manifest.recipe_hash, &data.test, &recipe.export)?;
-    println!("{}: {}", args.out.display(), agreement(&proof));
-    Ok(())
+    print(format!("{}: {}", args.out.display(), agreement(&proof)))
 }
 
 fn agreement(proof: &export::Verification) -> String {
@@ -378,6 +392,5 @@ fn verify(args: VerifyArgs) -> Result<()> {
     let forest = supernets(&args.checkpoint, &manifest, &args.place)?;
     let proof = export::verify(&file, &forest.leaves()[0], &data.test, manifest.recipe.export.tolerance)?;
     let accuracy = export::accuracy(&file, &data.test)?;
-    println!("{}: {}; {:.2} % classified correctly", args.onnx.display(), agreement(&proof), 100.0 * accuracy);
-    Ok(())
+    print(format!("{}: {}; {:.2} % classified correctly", args.onnx.display(), agreement(&proof), 100.0 * accuracy))
 }

@@ -1,6 +1,6 @@
 //! `supernaut rank`: how well does a score order architectures?
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,7 +10,7 @@ use super::{Place, Progress, cancel_on_signals};
 use crate::arch::{Arch, Cost, Metric};
 use crate::data::{Dataset, Source as DataSource};
 use crate::graph::{Plan, device};
-use crate::rank::{Entry, List, Questions, Ranking, Scores, Source, Truth};
+use crate::rank::{Entry, List, Questions, Ranking, Scores, Source, Truth, check_partners, check_seeds};
 use crate::run::checkpoint::Manifest;
 use crate::run::images::RunData;
 use crate::run::job::{Cancel, Event, Job, drive};
@@ -107,33 +107,23 @@ pub fn rank(args: RankArgs) -> Result<()> {
     if let Some(path) = &args.report {
         write_ranking(&ranking, path)?;
     }
-    print_ranking(&ranking, &list);
-    Ok(())
+    print_ranking(&ranking, &list)
 }
 
 /// What can be told before any work.
 fn check(args: &RankArgs) -> Result<()> {
     let unknown = |name: &&String| metric(name).is_none() && !Path::new(name).exists();
-    if let Some(name) = args.score.iter().chain(&args.against).find(unknown) {
-        let wanted = "params, macs, an existing CSV file, a checkpoint (.safetensors) or the forest.json of several";
-        return Err(Error::invalid("--score", format!("\"{name}\""), wanted));
+    for (flag, names) in [("--score", &args.score), ("--against", &args.against)] {
+        if let Some(name) = names.iter().find(unknown) {
+            let wanted = "params, macs, an existing CSV file, a checkpoint (.safetensors) or the forest.json of several";
+            return Err(Error::invalid(flag, format!("\"{name}\""), wanted));
+        }
     }
-    if !args.against.is_empty() && args.against.len() != args.score.len() {
-        let (found, wanted) = (args.against.len(), args.score.len());
-        return Err(Error::invalid("--against", format!("{found} runs"), format!("{wanted}, one for each --score")));
+    if !args.against.is_empty() {
+        check_partners("--against", args.score.len(), args.against.len(), "--score")?;
     }
     for (ours, theirs) in args.score.iter().zip(&args.against) {
-        if is_checkpoint(Path::new(ours)) && is_checkpoint(Path::new(theirs)) {
-            let [ours_seed, seed] = [first(Path::new(ours))?, first(Path::new(theirs))?].map(|manifest| manifest.recipe.seed);
-            if ours_seed != seed {
-                let found = format!("{theirs} of seed {seed} beside {ours} of seed {ours_seed}");
-                return Err(Error::invalid(
-                    "--against",
-                    found,
-                    "the same seeds in the same order, for they are compared in pairs",
-                ));
-            }
-        }
+        check_seeds("--against", named_seed(ours)?, named_seed(theirs)?)?;
     }
     args.out.as_deref().map_or(Ok(()), files::make_writable_folder)?; // the two files may be meant to lie there
     for file in [&args.json, &args.report].into_iter().flatten() {
@@ -339,9 +329,24 @@ fn first(path: &Path) -> Result<Manifest> {
     Ok(forest::checkpoints(path)?.remove(0).1)
 }
 
+/// The name of a score, and the seed of the supernet that gives it, if one does.
+fn named_seed(name: &str) -> Result<(&str, Option<u64>)> {
+    let path = Path::new(name);
+    Ok((name, if is_checkpoint(path) { Some(first(path)?.recipe.seed) } else { None }))
+}
+
+/// The architectures of a list, of which no two are one that is written in two ways.
 fn parsed(space: &SpaceConfig, list: &List) -> Result<Vec<Arch>> {
-    let parse = |(index, text): (usize, &String)| space.parse(text).map_err(|error| list.corrupt(index, error));
-    list.archs().iter().enumerate().map(parse).collect()
+    let mut archs: Vec<Arch> = vec![];
+    let mut seen: HashMap<Arch, &String> = HashMap::new();
+    for (index, text) in list.archs().iter().enumerate() {
+        let arch = space.parse(text).map_err(|error| list.corrupt(index, error))?;
+        if let Some(before) = seen.insert(arch.clone(), text) {
+            return Err(list.corrupt(index, format!("found {text}, the same architecture as {before}, wanted each once")));
+        }
+        archs.push(arch);
+    }
+    Ok(archs)
 }
 
 /// What the networks cost that the architectures are by themselves.

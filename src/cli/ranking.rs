@@ -1,31 +1,30 @@
 //! A ranking as tables in a terminal.
 
+use super::print;
+use crate::Result;
 use crate::rank::{Figure, Group, Judged, List, OverSeeds, Ranking, Scores, Source};
 
 /// Prints every figure of every run, the means, and the differences.
-pub fn print_ranking(ranking: &Ranking, list: &List) {
+pub fn print_ranking(ranking: &Ranking, list: &List) -> Result<()> {
     let count = ranking.entries.len();
-    println!("{count} architectures of {}, truth: {}", list.path().display(), ranking.truth);
+    print(format!("{count} architectures of {}, truth: {}", list.path().display(), ranking.truth))?;
     if !list.left_out().is_empty() {
-        println!("{} left out: landmarks, whose order a supernet was taught, and their equals", list.left_out().len());
+        print(format!("{} left out: landmarks, whose order a supernet was taught, and their equals", list.left_out().len()))?;
     }
-    println!("[…] holds 95 % over architectures (bootstrap), (…) 95 % over seeds (Student's t)");
-    ranking.groups.iter().for_each(|group| print_group(group, count));
-    if let Some(difference) = &ranking.difference {
-        println!(
-            "\nscore less against, {}",
-            if difference.pairs == 1 { "one pair".into() } else { format!("mean of {} pairs", difference.pairs) }
-        );
-        let titles = difference.figures.iter().flatten().map(|over| over.figure.title());
-        let cells = difference.figures.iter().flatten().map(|over| mean_cell(over, true, count));
-        print_columns(&[column("", titles), column("difference", cells)]);
-    }
+    print("[…] holds 95 % over architectures (bootstrap), (…) 95 % over seeds (Student's t)")?;
+    ranking.groups.iter().try_for_each(|group| print_group(group, count))?;
+    let Some(difference) = &ranking.difference else { return Ok(()) };
+    let pairs = if difference.pairs == 1 { "one pair".into() } else { format!("mean of {} pairs", difference.pairs) };
+    print(format!("\nscore less against, {pairs}"))?;
+    let titles = difference.figures.iter().flatten().map(|over| over.figure.title());
+    let cells = difference.figures.iter().flatten().map(|over| mean_cell(over, true, count));
+    print_columns(&[column("", titles), column("difference", cells)])
 }
 
-fn print_group(group: &Group, count: usize) {
-    println!("\n{}", group.name);
+fn print_group(group: &Group, count: usize) -> Result<()> {
+    print(format!("\n{}", group.name))?;
     for (run, number) in group.runs.iter().zip(1..) {
-        println!("  {number}  {}", described(&run.scores));
+        print(format!("  {number}  {}", described(&run.scores)))?;
     }
     let titles = group.runs[0].figures.iter().map(|judged| judged.figure.title());
     let mut columns = vec![column("", titles)];
@@ -37,7 +36,7 @@ fn print_group(group: &Group, count: usize) {
         let means = group.means.iter().map(|over| over.as_ref().map_or_else(none, |over| mean_cell(over, false, count)));
         columns.push(column("mean", means));
     }
-    print_columns(&columns);
+    print_columns(&columns)
 }
 
 fn described(scores: &Scores) -> String {
@@ -80,11 +79,12 @@ fn column(head: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
     [head.to_owned()].into_iter().chain(cells).collect()
 }
 
-fn print_columns(columns: &[Vec<String>]) {
+fn print_columns(columns: &[Vec<String>]) -> Result<()> {
     let width = |column: &Vec<String>| column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = columns.iter().map(width).collect();
     for row in 0..columns[0].len() {
         let cells = columns.iter().zip(&widths).map(|(column, &width)| format!("{:<width$}", column[row]));
-        println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        print(format!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end()))?;
     }
+    Ok(())
 }

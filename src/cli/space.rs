@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::print;
 use crate::arch::{Cost, Gene, Region, count};
 use crate::run::described::space_file;
 use crate::run::model::space_hash;
@@ -31,18 +32,17 @@ pub(super) fn space(args: SpaceArgs) -> Result<()> {
     let task = task(&args.image, args.classes)?;
     let graph = space.graph(&task, Norm::Own)?;
     let genes = space.genes();
-    println!("{}: {} genes, {} architectures", args.file.display(), genes.len(), count(genes));
-    println!("hash {}", space_hash(&SpaceConfig::Custom(space.clone())));
-    println!();
+    print(format!("{}: {} genes, {} architectures", args.file.display(), genes.len(), count(genes)))?;
+    print(format!("hash {}\n", space_hash(&SpaceConfig::Custom(space.clone()))))?;
     let longest = genes.iter().map(|gene| gene.name.len()).max().unwrap_or(0).max("gene".len());
-    println!("{:<longest$}  options", "gene");
-    genes.iter().for_each(|Gene { name, options }| println!("{name:<longest$}  {}", options.join(", ")));
+    print(format!("{:<longest$}  options", "gene"))?;
+    genes.iter().try_for_each(|Gene { name, options }| print(format!("{name:<longest$}  {}", options.join(", "))))?;
     let [channels, height, width] = task.image;
-    println!(
+    print(format!(
         "\nimages of {channels}×{height}×{width}, {} classes; params and MACs as a network that stands alone:",
         args.classes
-    );
-    println!("{:<13} {:>12} {:>15}  architecture", "", "params", "MACs");
+    ))?;
+    print(format!("{:<13} {:>12} {:>15}  architecture", "", "params", "MACs"))?;
     let ends: [(&str, Figure); 4] = [
         ("fewest params", |cost| cost.params as f64),
         ("fewest MACs", |cost| cost.macs as f64),
@@ -52,7 +52,7 @@ pub(super) fn space(args: SpaceArgs) -> Result<()> {
     for (name, value) in ends {
         let arch = graph.least_living(&Region::whole(graph.genes()), |arch| value(graph.cost(arch)));
         let Cost { params, macs, .. } = graph.cost(&arch);
-        println!("{name:<13} {params:>12} {macs:>15}  {}", space.text(&arch));
+        print(format!("{name:<13} {params:>12} {macs:>15}  {}", space.text(&arch)))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::{Progress, SearchArgs, cancel_on_signals};
+use super::{Progress, SearchArgs, cancel_on_signals, print};
 use crate::rank::Truth;
 use crate::run::job::{Job, drive};
 use crate::run::project::Watch;
@@ -53,18 +53,19 @@ pub fn search(args: &SearchArgs) -> Result<()> {
     })?;
     let mut result = search.result()?;
     (result["table"], result["column"]) = (json!(path), json!(column));
+    let mut lines = vec![];
     for (_, evaluation) in search.chosen() {
         // Rows are called by their text in the table.
         let figures = told.iter().map(|name| Ok((name.to_string(), truth.get(&evaluation.key, name)?)));
         let figures = figures.collect::<Result<Vec<_>>>()?;
         let words: String = figures.iter().map(|(name, figure)| format!("{name} {figure}, ")).collect();
-        println!("{words}{} params, {} MACs: {}", evaluation.params, evaluation.macs, evaluation.arch);
+        lines.push(format!("{words}{} params, {} MACs: {}", evaluation.params, evaluation.macs, evaluation.arch));
         result["told"][&evaluation.arch] = figures.into_iter().collect();
     }
     let path = args.out.join("search.json");
     files::write_json(&path, &result)?;
-    println!("{} of {} architectures, {}", search.evaluations().len(), truth.archs().len(), path.display());
-    Ok(())
+    lines.iter().try_for_each(print)?;
+    print(format!("{} of {} architectures, {}", search.evaluations().len(), truth.archs().len(), path.display()))
 }
 
 /// What the networks would be for: the images of --data, or like CIFAR-10's.

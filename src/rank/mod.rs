@@ -9,6 +9,6 @@ mod truth;
 
 pub use correlation::{kendall_tau_b, spearman};
 pub use figures::{Figure, Judged, Questions, RESAMPLES, judge, precision_at};
-pub use ranking::{Difference, Entry, Group, OverSeeds, Ranking, Run, Scores, Source, figures_json};
+pub use ranking::{Difference, Entry, Group, OverSeeds, Ranking, Run, Scores, Source, check_partners, check_seeds, figures_json};
 pub use seeds::{Mean, mean};
 pub use truth::{List, Truth};

@@ -70,6 +70,17 @@ pub struct Scores {
     pub values: Vec<f64>,
 }
 
+impl Scores {
+    /// The name, and the seed if there is one.
+    fn named_seed(&self) -> (&str, Option<u64>) {
+        let seed = match self.source {
+            Source::Supernet { seed, .. } => Some(seed),
+            Source::Counted | Source::Table { .. } => None,
+        };
+        (&self.name, seed)
+    }
+}
+
 /// A score and its figures.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -184,17 +195,26 @@ fn check_pairs(score: &[Scores], against: &[Scores]) -> Result<()> {
     if against.is_empty() {
         return Ok(());
     }
-    if score.len() != against.len() {
-        let wanted = format!("{}, one for each score", score.len());
-        return Err(Error::invalid("against", format!("{} runs", against.len()), wanted));
+    check_partners("against", score.len(), against.len(), "score")?;
+    let mut pairs = score.iter().zip(against);
+    pairs.try_for_each(|(ours, theirs)| check_seeds("against", ours.named_seed(), theirs.named_seed()))
+}
+
+/// Refuses runs `against` others where not each has a partner; `field` and `partner` name the two in the message.
+pub fn check_partners(field: &str, score: usize, against: usize, partner: &str) -> Result<()> {
+    if score != against {
+        return Err(Error::invalid(field, format!("{against} runs"), format!("{score}, one for each {partner}")));
     }
-    for (ours, theirs) in score.iter().zip(against) {
-        if let (Source::Supernet { seed: ours_seed, .. }, Source::Supernet { seed, .. }) = (&ours.source, &theirs.source)
-            && seed != ours_seed
-        {
-            let found = format!("{} of seed {seed} beside {} of seed {ours_seed}", theirs.name, ours.name);
-            return Err(Error::invalid("against", found, "the same seeds in the same order, for they are compared in pairs"));
-        }
+    Ok(())
+}
+
+/// Refuses to pair runs, each a name and a seed if it has one, of different seeds.
+pub fn check_seeds(field: &str, ours: (&str, Option<u64>), theirs: (&str, Option<u64>)) -> Result<()> {
+    if let ((our_name, Some(our_seed)), (name, Some(seed))) = (ours, theirs)
+        && seed != our_seed
+    {
+        let found = format!("{name} of seed {seed} beside {our_name} of seed {our_seed}");
+        return Err(Error::invalid(field, found, "the same seeds in the same order, for they are compared in pairs"));
     }
     Ok(())
 }

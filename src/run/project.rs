@@ -412,11 +412,23 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
     {
         let is_old = key == "space_sha256" && theirs[key].is_null(); // from before it was written down
         if theirs[key] != mine[key] && !is_old {
+            if is_untouched(folder)? {
+                return files::write_json(&path, &mine);
+            }
             let found = format!("a run of {what} (`{}`)", theirs["name"].as_str().unwrap_or("?"));
             return Err(Error::invalid(folder.display().to_string(), found, "an empty folder, or one of this recipe and data"));
         }
     }
     Ok(())
+}
+
+/// Whether a run in `folder` was refused before it had made any network: then there is nothing that another could spoil.
+fn is_untouched(folder: &Path) -> Result<bool> {
+    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+    let made = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension() == Some("safetensors".as_ref()))
+    };
+    Ok(!entries.into_iter().any(made))
 }
 
 /// Adds up the seconds of a phase over all the processes that worked on it.

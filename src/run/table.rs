@@ -34,8 +34,8 @@ impl Table {
     /// is no such column.
     ///
     /// # Errors
-    /// If there is no such column, none that an objective or a limit of `recipe` needs, or an architecture that the space
-    /// doesn't have.
+    /// If there is no such column, none that an objective or a limit of `recipe` needs, a value in `column` outside 0…100, or an
+    /// architecture that the space doesn't have.
     pub fn new(recipe: &Recipe, task: &Task, truth: Truth, column: &str) -> Result<Self> {
         let space = recipe.space.clone();
         let graph = space.graph(task, Norm::Own)?;
@@ -90,9 +90,13 @@ impl Table {
 
 /// What turns a column into shares: 0.01 if any of its values is above 1.
 fn share(truth: &Truth, column: &str) -> Result<f64> {
-    let values = truth.archs().iter().map(|arch| truth.get(arch, column));
-    let most = values.collect::<Result<Vec<f64>>>()?.into_iter().fold(0.0, f64::max);
-    Ok(if most > 1.0 { 0.01 } else { 1.0 })
+    let list = truth.list();
+    let values = truth.column(column, &list)?;
+    if let Some(at) = values.iter().position(|value| !(0.0..=100.0).contains(value)) {
+        let what = format!("found {} in column {column}, wanted a share (0…1) or per cent (0…100)", values[at]);
+        return Err(list.corrupt(at, what));
+    }
+    Ok(if values.iter().any(|&value| value > 1.0) { 0.01 } else { 1.0 })
 }
 
 impl Judge for Table {

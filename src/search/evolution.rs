@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::draw::{self, RANDOM_TRIES, TRIES};
 use super::{Ask, Query, Settings, Strategy, best_first};
-use crate::Result;
 use crate::arch::{Arch, Gene};
 use crate::error::{at_least, within};
+use crate::{Error, Result};
 
 /// The numbers of the method. Where mutation and crossover leave a generation short, the rest is drawn at random.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,10 @@ impl Settings for Evolution {
     fn check(&self, field: &str) -> Result<()> {
         at_least(&format!("{field}.population"), self.population as f64, 1.0)?;
         at_least(&format!("{field}.parents"), self.parents as f64, 1.0)?;
+        if self.mutations == 0 && self.crossovers == 0 {
+            let wanted = "children by either, or strategy = { kind = \"random\" }";
+            return Err(Error::invalid(format!("{field}.mutations"), "0 with crossovers = 0", wanted));
+        }
         within(&format!("{field}.mutation_rate"), self.mutation_rate, 0.0, 1.0)
     }
 
@@ -101,5 +105,16 @@ mod tests {
         archs.sort();
         archs.dedup();
         assert_eq!((archs.len(), count), (1050, 1050));
+    }
+
+    #[test]
+    fn numbers_that_make_no_evolution_are_refused() {
+        let check = |settings: Evolution, wanted: &str| {
+            assert_eq!(settings.check("strategy").unwrap_err().to_string(), wanted);
+        };
+        let none = Evolution { mutations: 0, crossovers: 0, ..Evolution::default() };
+        let wanted = "wanted children by either, or strategy = { kind = \"random\" }";
+        check(none.clone(), &format!("strategy.mutations: found 0 with crossovers = 0, {wanted}"));
+        Evolution { crossovers: 1, ..none }.check("strategy").unwrap();
     }
 }

@@ -265,7 +265,7 @@ static void models(snt_context *context, snt_dataset *dataset) {
     NULLS("context", snt_model_create(NULL, RECIPE, dataset, &model, &error));
     NULLS("recipe_text", snt_model_create(context, NULL, dataset, &model, &error));
     NULLS("recipe_text", snt_model_create(context, BAD, dataset, &model, &error));
-    NULLS("recipe", snt_model_create(context, "{}", dataset, &model, &error));
+    NULLS("[space] table", snt_model_create(context, "{}", dataset, &model, &error));
     NULLS("valid TOML", snt_model_create(context, "= 3", dataset, &model, &error));
     NULLS("dataset", snt_model_create(context, RECIPE, NULL, &model, &error));
     NULLS("out", snt_model_create(context, RECIPE, dataset, NULL, &error));

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -240,8 +240,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
     place.works(&["run", "recipe.toml", "--data", "data", "--out", "whole"]);
     let (mut kills, mut wait) = (0, 150);
     loop {
-        let mut child =
-            place.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = place.command(&RUN).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait));
         wait += 60;
         if child.try_wait().unwrap().is_some() {
@@ -265,11 +264,8 @@ fn a_run_that_is_killed_goes_on_to_the_same_bytes() {
 fn ctrl_c_leaves_a_checkpoint_and_says_so() {
     let place = Place::new();
     place.recipe("long.toml", &RECIPE.replace("epochs = 16", "epochs = 3000"));
-    let mut child = place
-        .command(&["train", "long.toml", "--data", "data", "--out", "out"])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        place.command(&["train", "long.toml", "--data", "data", "--out", "out"]).stderr(Stdio::piped()).spawn().unwrap();
     while !place.path("out/supernet.safetensors").exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -319,7 +315,30 @@ fn recipes_with_mistakes() {
     contains(&place.refused_recipe("limits.macs.max", "limits.flops.max"), &["search.limits.flops", "params"]);
     contains(&place.refused_recipe("validation = 64", "validation = 320"), &["validation: found 320"]);
     contains(&place.refused_recipe("seed = 3", "seed = 3\ndevice = \"cuda:7\""), &["device: found \"cuda:7\"", "\"cpu\""]);
-    contains(&place.refused_recipe("[train]", "[train"), &["recipe", "TOML"]);
+    let unclosed = "error: changed.toml:9: found unclosed table, expected `]`, wanted valid TOML";
+    assert_eq!(place.refused_recipe("[train]", "[train"), unclosed);
+    let plain = [
+        ("epochs = 16", "epochs = -1", "train.epochs: found -1, wanted a whole number from 0"),
+        (
+            "epochs = 16",
+            "schedule = \"cosine\"",
+            "train.schedule: found \"cosine\", wanted a table such as { kind = \"cosine\" }",
+        ),
+        ("flip = false", "flip = 0", "train.augment.flip: found 0, wanted true or false"),
+        ("channels = 4", "channels = \"four\"", "space.channels: found \"four\", wanted a whole number"),
+        ("kind = \"nb201\", ", "", "space.kind: found nothing, wanted a value"),
+        (
+            "mutations = 3, crossovers = 2",
+            "mutations = 0, crossovers = 0",
+            "search.strategy.mutations: found 0 with crossovers = 0, wanted children by either",
+        ),
+    ];
+    for (from, to, wanted) in plain {
+        contains(&place.refused_recipe(from, to), &[wanted]);
+    }
+    place.recipe("headless.toml", RECIPE.split("[train]").next().unwrap());
+    let headless = place.refused(&["run", "headless.toml", "--data", "data", "--out", "out"]);
+    assert_eq!(headless, "error: train: found nothing, wanted a [train] table");
     contains(&place.refused_recipe("seed = 3", "seed = 3\nmemory_limit = 0"), &["memory_limit: found 0, wanted 1…"]);
     contains(&place.refused_recipe("seed = 3", "seed = 3\nmemory_limit = \"1 GB\""), &["memory_limit", "1 GB"]);
     contains(
@@ -386,7 +405,7 @@ fn a_limit_that_one_architecture_meets_finds_it() {
 
 /// The most memory that `command` had till its successful end, in bytes.
 fn peak(command: &mut Command) -> u64 {
-    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -528,7 +547,11 @@ fn a_loss_that_explodes_keeps_the_last_checkpoint() {
 fn places_that_cannot_be_written() {
     let place = Place::new();
     contains(&place.refused(&["run", "recipe.toml", "--data", "data", "--out", "/proc/nowhere"]), &["/proc/nowhere"]);
-    contains(&place.refused(&["run", "recipe.toml", "--data", "data", "--out", "recipe.toml"]), &["recipe.toml"]);
+    let run = |recipe: &str, out: &str| place.refused(&["run", recipe, "--data", "data", "--out", out]);
+    assert_eq!(run("recipe.toml", "recipe.toml"), "error: recipe.toml: found a file, wanted a folder");
+    assert_eq!(run("data", "out"), "error: data: found a folder, wanted a file");
+    let report = place.refused(&["report", "nothere"]);
+    assert_eq!(report, "error: nothere: found no result.json in it, wanted the folder of a finished run");
     // A limit on the size of files stands for a full disk: the write fails half way.
     place.works(&["train", "recipe.toml", "--data", "data", "--out", "out"]);
     let before = fs::read(place.path("out/supernet.safetensors")).unwrap();
@@ -547,7 +570,7 @@ fn two_runs_do_not_share_a_folder() {
     let place = Place::new();
     place.recipe("long.toml", &RECIPE.replace("epochs = 16", "epochs = 3000"));
     let arguments = ["train", "long.toml", "--data", "data", "--out", "out"];
-    let mut first = place.command(&arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut first = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
     while !place.path("out/supernet.safetensors").exists() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -588,6 +611,32 @@ fn params_rank_the_benchmarks_list_with_637() {
         &place.refused(&["rank", "--score", "params", "--truth", truth, "--list", list, "--column", "cifar10_tst"]),
         &["did you mean `cifar10_test`?"],
     );
+}
+
+#[test]
+fn output_that_nobody_takes_is_no_bug() {
+    let place = Place::new();
+    place.recipe("my-space.toml", SPACE);
+    let space = || place.command(&["space", "my-space.toml"]);
+    let mut child = space().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take()); // as `head` does once it has its lines
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    contains(&refusal(&space().stdout(full).output().unwrap()), &["standard output: No space left on device"]);
+}
+
+#[test]
+fn a_table_holds_shares_or_per_cent() {
+    let place = Place::new();
+    for (scores, line) in [([50.0, 150.0, 20.0, 0.9], "line 3: found 150"), ([0.5, 0.6, -3.0, 0.9], "line 4: found -3")] {
+        place.table("table.csv", scores);
+        let search = ["search", "--table", "table.csv", "--column", "score", "--recipe", "recipe.toml", "--out", "out"];
+        let wanted = format!("error: table.csv: {line} in column score, wanted a share (0…1) or per cent (0…100)");
+        assert_eq!(place.refused(&search), wanted);
+    }
+    let neither = place.run(&["search", "--out", "out"]).stderr;
+    contains(&String::from_utf8(neither).unwrap(), &["SUPERNET", "--table <CSV>"]);
 }
 
 const ARCHS: [&str; 4] = ["none~0|none~1", "skip_connect~0|none~1", "nor_conv_3x3~0|none~1", "avg_pool_3x3~0|nor_conv_1x1~1"];
@@ -728,7 +777,7 @@ fn a_space_without_a_table_gets_its_own_truth() {
     // Killed while it trained: the same table, and each network is trained once.
     let mut child = place
         .command(&["rank", "--score", "macs", "--recipe", "recipe.toml", "--ground", "5", "--out", "killed", "--data", "data"])
-        .stderr(std::process::Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(400));

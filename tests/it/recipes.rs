@@ -49,6 +49,36 @@ fn shortened(recipe: &Recipe) -> Recipe {
     recipe
 }
 
+/// The keys of all tables in `value`, but for those that are names of the user's.
+fn keys(value: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(table) => table.iter().for_each(|(key, value)| {
+            found.insert(key.clone());
+            keys(value, found);
+        }),
+        serde_json::Value::Array(list) => list.iter().for_each(|value| keys(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_and_kind_is_in_the_manual() {
+    let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipe.md")).unwrap();
+    let mut words = std::collections::BTreeSet::new();
+    for recipe in recipes().iter().filter(|recipe| !matches!(recipe.space, SpaceConfig::Custom(_))) {
+        keys(&serde_json::to_value(recipe).unwrap(), &mut words);
+    }
+    use supernaut::{data, loss, partition, sampler, schedule, search, space};
+    let kinds = [data::KINDS, loss::KINDS, partition::KINDS, sampler::KINDS, schedule::KINDS, search::KINDS, space::KINDS];
+    words.extend(kinds.concat().into_iter().map(String::from));
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    // What stands in code: every other part between backquotes.
+    let told: std::collections::BTreeSet<&str> =
+        manual.split('`').skip(1).step_by(2).flat_map(|code| code.split(|letter| !is_letter(letter))).collect();
+    let missing: Vec<&String> = words.iter().filter(|word| !told.contains(word.as_str())).collect();
+    assert!(words.len() > 100 && missing.is_empty(), "{} words, without {missing:?}", words.len());
+}
+
 /// Sees that the loss of every step is a number.
 struct Finite;
 
