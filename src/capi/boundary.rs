@@ -171,8 +171,8 @@ pub(super) fn init<T: Copy>(pointer: *mut T, size: usize) {
     }
 }
 
-/// Copies `text` and a NUL to `buffer`; `needed` receives the size of both, also where `capacity` is too small. No buffer
-/// at all is a question for the size.
+/// Copies `text` and a NUL to `buffer`; `needed` receives the size of both, also where `capacity` is too small. No buffer at all
+/// is a question for the size.
 pub(super) fn copy_text(text: &str, buffer: *mut c_char, capacity: usize, needed: *mut usize) -> Result<()> {
     let size = text.len() + 1;
     if !needed.is_null() {

@@ -19,8 +19,8 @@ pub const SNT_LOG_ERROR: i32 = 1;
 /// Failures, and the beginning and end of every job.
 pub const SNT_LOG_INFO: i32 = 3;
 
-/// Receives a line of log. `target` and `message` are valid during the call. Called on any thread that works for the
-/// context; it must not unwind.
+/// Receives a line of log. `target` and `message` are valid during the call. Called on any thread that works for the context; it
+/// must not unwind.
 pub type snt_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, target: *const c_char, message: *const c_char)>;
 
 /// What a context is made of. Call snt_context_params_init first, so that members of later versions are zero.
@@ -29,8 +29,8 @@ pub type snt_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32,
 pub struct snt_context_params {
     /// sizeof this struct.
     pub struct_size: usize,
-    /// "cpu" or "cuda:N", in place of what a recipe or a loaded checkpoint says; NULL to leave it to these. Read during
-    /// the call only.
+    /// "cpu" or "cuda:N", in place of what a recipe or a loaded checkpoint says; NULL to leave it to these. Read during the call
+    /// only.
     pub device: *const c_char,
     /// Threads of one operation, in place of what a recipe says; 0 to leave it to that.
     pub threads: i32,
@@ -101,8 +101,11 @@ pub unsafe extern "C" fn snt_context_params_init(params: *mut snt_context_params
 
 /// Makes a context. `params` may be NULL for the defaults.
 ///
-/// `out` receives a handle that the caller frees with snt_context_free; NULL on failure. Any thread. Blocks while the
-/// device is looked for. SNT_E_DEVICE_UNAVAILABLE if it isn't there. @since 0.1
+/// `out` receives a handle that the caller frees with snt_context_free; NULL on failure. Any thread. Blocks while the device is
+/// looked for.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for a device that isn't called "cpu" or "cuda:N" and for threads below 0;
+/// SNT_E_DEVICE_UNAVAILABLE if the device isn't there. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_context_create(

@@ -55,9 +55,9 @@ pub struct snt_data_view {
     pub layout: i32,
     /// SNT_DTYPE_UINT8.
     pub dtype: i32,
-    /// Called exactly once when the library no longer needs the memory, if the call that took the view succeeds. If that
-    /// fails, it is never called and the memory stays the caller's affair. NULL if nobody has to know. This version copies
-    /// what it needs and calls it before the call returns.
+    /// Called exactly once when the library no longer needs the memory, if the call that took the view succeeds. If that fails,
+    /// it is never called and the memory stays the caller's affair. NULL if nobody has to know. This version copies what it needs
+    /// and calls it before the call returns.
     pub release: Option<unsafe extern "C" fn(user: *mut c_void)>,
     /// Handed to `release`.
     pub user: *mut c_void,
@@ -75,8 +75,8 @@ impl Growing for snt_data_view {
 pub struct snt_data_iter {
     /// sizeof this struct.
     pub struct_size: usize,
-    /// Writes the next image, channels * height * width bytes of brightness, to `pixels` and its label to `label`. Gives 1
-    /// for an image, 0 after the last, and anything else for a failure, which ends the call with SNT_E_INVALID_ARGUMENT.
+    /// Writes the next image, channels * height * width bytes of brightness, to `pixels` and its label to `label`. Gives 1 for an
+    /// image, 0 after the last, and anything else for a failure, which ends the call with SNT_E_INVALID_ARGUMENT.
     pub next: Option<unsafe extern "C" fn(user: *mut c_void, pixels: *mut u8, label: *mut i64) -> i32>,
     /// Handed to `next`.
     pub user: *mut c_void,
@@ -265,13 +265,18 @@ fn joined(train: Images, test: Option<Images>, classes: usize, options: Options)
     }
 }
 
-/// Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx", "cifar10", "cifar100" or
-/// "folder", "path": ...}, and all else that a recipe may say there. "folder" reads JPEG and PNG files: a folder for each class
-/// in train, and val and test like it, decoded once and kept in a file that is mapped into memory. snt_dataset_info_json tells
-/// what was left out or held out.
+/// Reads a folder of images. `source_json` is the [data] table of a recipe: {"kind": "idx", "cifar10", "cifar100" or "folder",
+/// "path": ...}, and all else that a recipe may say there. "folder" reads JPEG and PNG files: a folder for each class in train,
+/// and val and test like it, decoded once and kept in a file that is mapped into memory. snt_dataset_info_json tells what was
+/// left out or held out.
 ///
-/// `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while files
-/// are read. @since 0.1
+/// `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while files are read.
+///
+/// Errors: SNT_E_NOT_FOUND for a folder or file that isn't there, SNT_E_IO for one that can't be read and for decoded images that
+/// can't be written, SNT_E_CORRUPT for one that is damaged or something else, and for a picture smaller than "size" or, without
+/// it, of another size than the first (unless "skip_unusable" leaves it out); SNT_E_INVALID_ARGUMENT without a path, for a label
+/// that is no class, for a "size" above that of the images, for folders that aren't laid out like that, for classes that differ
+/// between the parts or have too few pictures, and if the folder for decoded images can't be made. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_dataset_open(
@@ -292,10 +297,15 @@ pub unsafe extern "C" fn snt_dataset_open(
 
 /// Takes images from the caller's memory.
 ///
-/// `test` may be NULL: then options_json says how many images of `train` are held out for testing. `options_json` may be
-/// NULL or {"classes": [names], "test": count, "seed": of the draw}. The views are read during the call; see
-/// snt_data_view.release for how long their memory is needed. `out` receives a handle that the caller frees with
-/// snt_dataset_free; NULL on failure. Any thread. Blocks while images are copied. @since 0.1
+/// `test` may be NULL: then options_json says how many images of `train` are held out for testing. `options_json` may be NULL or
+/// {"classes": [names], "test": count, "seed": of the draw}. The views are read during the call; see snt_data_view.release for
+/// how long their memory is needed. `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any
+/// thread. Blocks while images are copied.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for no images, a size below 1, another layout, more images than memory can hold, a label
+/// outside 0 to classes - 1, parts of different sizes or classes, names that aren't one for each class, and a "test" that leaves
+/// either part without images or stands beside `test`; SNT_E_UNSUPPORTED for more than 65536 classes and for another dtype.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_dataset_from_view(
@@ -337,8 +347,11 @@ fn assembled<P: Part>(
 /// Takes images from functions of the caller, one at a time: for images that lie nowhere in one piece.
 ///
 /// `test` and `options_json` are those of snt_dataset_from_view. The functions are called on this thread, `train` first, until
-/// they give 0. `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks
-/// while images are asked for. @since 0.1
+/// they give 0. `out` receives a handle that the caller frees with snt_dataset_free; NULL on failure. Any thread. Blocks while
+/// images are asked for.
+///
+/// Errors: those of snt_dataset_from_view, and SNT_E_INVALID_ARGUMENT if `next` is NULL or fails, and for an image above 1 GiB.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_dataset_from_iter(
@@ -377,8 +390,8 @@ pub unsafe extern "C" fn snt_data_view_init(view: *mut snt_data_view, struct_siz
 /// Sizes of a data set: {"train", "test", "validation": 0 where it is held out of train, "image": [channels, height, width],
 /// "classes", "hash", "remarks": what a user should know of how it was read, in sentences}.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the hash is computed.
-/// @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the hash is computed, the first
+/// time. No errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_dataset_info_json(

@@ -116,8 +116,7 @@ pub unsafe extern "C" fn snt_error_message(error: *const snt_error) -> *const c_
     peek(error).map_or(c"".as_ptr(), |error| error.message.as_ptr())
 }
 
-/// The same for programs: {"code", "status", "message"} and, where there are such, "field", "found", "wanted"; "{}" for
-/// NULL.
+/// The same for programs: {"code", "status", "message"} and, where there are such, "field", "found", "wanted"; "{}" for NULL.
 ///
 /// Valid until snt_error_free. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]

@@ -79,12 +79,19 @@ impl Exported {
     }
 }
 
-/// Exports a subnet that stands alone to an ONNX file. The file appears under `path` only if ONNX Runtime computes from it
-/// what the network computes, on the test images of `dataset`; SNT_E_VERIFY_FAILED names the first node that differs.
+/// Exports a subnet that stands alone to an ONNX file. The file appears under `path` only if ONNX Runtime computes from it what
+/// the network computes, on the test images of `dataset`; SNT_E_VERIFY_FAILED names the first node that differs.
 ///
-/// `config_json` may be NULL for the recipe's [export] table. `report` may be NULL; else it receives {"max_abs_diff",
-/// "max_rel_diff", "top1_agreement", "images", "accuracy" on all test images, "test_images"}, freed by the caller with
-/// snt_buffer_free. Any thread. Blocks. @since 0.1
+/// `config_json` may be NULL for the recipe's [export] table. `report` may be NULL; else it receives {"max_abs_diff": greatest
+/// difference between a logit of the file and of the network, "max_rel_diff": the same as a share of the network's largest logit
+/// in amount, "top1_agreement": 0 to 1, share of the images whose first class is the same or a tie, "images": how many were
+/// compared, "accuracy": 0 to 1, of the file on all test images, "test_images": how many these are}, freed by the caller with
+/// snt_buffer_free. Any thread. Blocks.
+///
+/// Errors: SNT_E_VERIFY_FAILED; SNT_E_INVALID_STATE for a supernet; SNT_E_BUSY while a job or another call has the model;
+/// SNT_E_POISONED once a job has broken off in the middle of a step; SNT_E_INVALID_ARGUMENT for images of another size and for
+/// another number of classes than the model's, and if ONNX Runtime can't read the opset; SNT_E_NOT_FOUND if ONNX Runtime can't be
+/// loaded; SNT_E_IO if the file can't be written. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_export_onnx(
@@ -108,7 +115,7 @@ pub unsafe extern "C" fn snt_export_onnx(
 
 /// As snt_export_onnx, into memory: `out` receives the bytes of the file, freed by the caller with snt_buffer_free.
 ///
-/// Any thread. Blocks. @since 0.1
+/// Any thread. Blocks. Errors: those of snt_export_onnx but SNT_E_IO. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_export_onnx_memory(
@@ -132,7 +139,10 @@ pub unsafe extern "C" fn snt_export_onnx_memory(
 
 /// Compares an ONNX file with the model it was exported from, on the test images of `dataset`.
 ///
-/// `config_json` and `report` are those of snt_export_onnx. Any thread. Blocks. @since 0.1
+/// `config_json` and `report` are those of snt_export_onnx. Any thread. Blocks.
+///
+/// Errors: those of snt_export_onnx; here SNT_E_INVALID_ARGUMENT is also for a file that is no ONNX model, takes other images or
+/// has no output `logits`, SNT_E_NOT_FOUND for one that isn't there, SNT_E_IO for one that can't be read. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_verify(
@@ -155,9 +165,12 @@ pub unsafe extern "C" fn snt_verify(
 
 /// Times an ONNX file of `model` on one image, in ONNX Runtime on this machine's CPU.
 ///
-/// `config_json` may be NULL for the recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
-/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks
-/// for at most twice the table's `seconds`, longer only if six runs take longer. @since 0.1
+/// `config_json` may be NULL for the recipe's [latency] table. `report` receives what that of snt_space_latency does, freed by
+/// the caller with snt_buffer_free. Any thread, also while a job has the model. Blocks for at most twice the table's `seconds`,
+/// longer only if six runs take longer.
+///
+/// Errors: SNT_E_NOT_FOUND if there is no such file or ONNX Runtime can't be loaded; SNT_E_IO if the file can't be read;
+/// SNT_E_INVALID_ARGUMENT if it is no ONNX model or takes other images. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_latency(

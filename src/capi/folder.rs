@@ -65,8 +65,13 @@ fn opened(
 /// supernet.safetensors and, where there are splits, forest.json and the checkpoints it names. `event` may be NULL; it is called
 /// on this thread, and non-zero stops the work: SNT_CANCELLED, and the next call goes on (a split by gradients that wasn't
 /// finished begins again). `out` receives what snt_model_load gives for the folder's forest.json or supernet; NULL on failure.
-/// The context's device and threads count as the recipe's own. SNT_E_INVALID_ARGUMENT for a folder of another recipe or data,
-/// SNT_E_BUSY while another run uses it. Any thread. Blocks for the training. @since 0.1
+/// The context's device and threads count as the recipe's own. Any thread. Blocks for the training.
+///
+/// Errors: those of snt_model_create, for [[split]] tables only where they don't fit the space; SNT_E_NOT_FOUND whenever ONNX
+/// Runtime can't be loaded; SNT_E_INVALID_ARGUMENT also for a folder of another recipe or data set, and if the loss doesn't go
+/// with the sampler; SNT_E_BUSY while another run uses the folder; SNT_E_NUMERIC if a loss, a gradient or a weight is not finite;
+/// SNT_E_IO if the folder can't be read or written; SNT_E_CORRUPT and SNT_E_VERSION if a file in it is damaged or of another
+/// version or run. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_folder_train(
@@ -94,7 +99,10 @@ pub unsafe extern "C" fn snt_folder_train(
 /// where it was stopped.
 ///
 /// `report` receives what result.json holds, freed by the caller with snt_buffer_free; report.html lies beside it. The rest is as
-/// in snt_folder_train. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+/// in snt_folder_train.
+///
+/// Errors: those of snt_folder_train, SNT_E_CONSTRAINT also if the search finds nothing within the limits; SNT_E_VERIFY_FAILED if
+/// an exported file doesn't compute what its network computes. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_folder_run(

@@ -63,8 +63,8 @@ pub struct snt_event {
 }
 
 /// Called after every step, on the thread that does the steps, with no lock held; non-zero asks the job to stop. It may call
-/// snt_job_cancel and everything that doesn't need this job or its model; those give SNT_E_INVALID_STATE or SNT_E_BUSY. It
-/// must not unwind.
+/// snt_job_cancel and everything that doesn't need this job or its model; those give SNT_E_INVALID_STATE or SNT_E_BUSY. It must
+/// not unwind.
 pub type snt_event_fn = Option<unsafe extern "C" fn(user: *mut c_void, event: *const snt_event) -> i32>;
 
 /// Calls `function` with what happened; whether it asks to stop. `before` steps were done before the clock began.
@@ -476,12 +476,17 @@ impl Begin {
     }
 }
 
-/// Trains a model by its recipe, from where its training stands: the [train] table for a supernet, the [retrain] table for
-/// a subnet that stands alone.
+/// Trains a model by its recipe, from where its training stands: the [train] table for a supernet, the [retrain] table for a
+/// subnet that stands alone.
 ///
-/// `dataset` must be the one the model was made for. `event` may be NULL; `user` is handed to it and has to stay valid until
-/// the job is freed. `out` receives a handle that the caller frees with snt_job_free; NULL on failure. From here to the
-/// job's end the model is busy. Any thread. Blocks while images are copied to the device. @since 0.1
+/// `dataset` must be the one the model was made for. `event` may be NULL; `user` is handed to it and has to stay valid until the
+/// job is freed. `out` receives a handle that the caller frees with snt_job_free; NULL on failure. From here to the job's end the
+/// model is busy. Any thread. Blocks while images are copied to the device.
+///
+/// Errors: SNT_E_BUSY while a job or another call has the model; SNT_E_POISONED once a job has broken off in the middle of a
+/// step; SNT_E_VERSION for another data set, or SNT_E_INVALID_ARGUMENT if the recipe can't be used on it at all;
+/// SNT_E_INVALID_ARGUMENT also if the recipe needs more than its memory_limit or can't be used on the device; SNT_E_UNSUPPORTED
+/// for the supernets of a forest. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_train_start(
@@ -495,10 +500,13 @@ pub unsafe extern "C" fn snt_train_start(
     give(out, err, || Begin::new(&borrow(model, "model")?.0, dataset)?.train(event, user))
 }
 
-/// Goes on where a checkpoint was written, with its recipe, device and threads, whatever the context says: the end is the
-/// same, byte for byte, as without the interruption. snt_job_model gives the model.
+/// Goes on where a checkpoint was written, with its recipe, device and threads, whatever the context says: the end is the same,
+/// byte for byte, as without the interruption. snt_job_model gives the model.
 ///
-/// `path` is UTF-8. The rest is as in snt_train_start. @since 0.1
+/// `path` is UTF-8. The rest is as in snt_train_start.
+///
+/// Errors: those of snt_model_load for the file, SNT_E_VERSION also if this version reads its recipe differently; SNT_E_VERSION,
+/// SNT_E_INVALID_ARGUMENT and SNT_E_UNSUPPORTED as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_train_resume(
@@ -520,7 +528,11 @@ pub unsafe extern "C" fn snt_train_resume(
 /// during this call only.
 ///
 /// `retrain_json` may be NULL for the recipe's [retrain] table, or hold one to take its place: {"epochs": 0, "start": "supernet"}
-/// cuts the subnet out as it is, in a job without steps. The rest is as in snt_train_start. @since 0.1
+/// cuts the subnet out as it is, in a job without steps. The rest is as in snt_train_start.
+///
+/// Errors: SNT_E_INVALID_STATE for a model that stands alone; SNT_E_INVALID_ARGUMENT if `arch` is none of the space or beyond
+/// what the supernet serves, and if the recipe needs more than its memory_limit; SNT_E_BUSY, SNT_E_POISONED and, for `dataset`,
+/// SNT_E_VERSION and SNT_E_INVALID_ARGUMENT as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_retrain_start(
@@ -559,9 +571,15 @@ pub unsafe extern "C" fn snt_retrain_start(
 
 /// Searches a supernet. The result lists the chosen architectures, most accurate first.
 ///
-/// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place. `memory_path` may be NULL, or
-/// name a file (UTF-8) that keeps every evaluation: a search that is started again on it repeats none. The rest is as in
-/// snt_train_start. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+/// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place. `memory_path` may be NULL, or name a
+/// file (UTF-8) that keeps every evaluation: a search that is started again on it repeats none. The rest is as in
+/// snt_train_start.
+///
+/// Errors: SNT_E_INVALID_STATE for a model that stands alone; SNT_E_CONSTRAINT if no architecture meets the limits;
+/// SNT_E_INVALID_ARGUMENT for more images than there are, for a strategy that the space is too large for, and if judging needs
+/// more than memory_limit; SNT_E_NOT_FOUND if latency counts and ONNX Runtime can't be loaded; for the file, SNT_E_IO if it can't
+/// be read or written, SNT_E_VERSION if it is of another recipe, supernet or data set, SNT_E_CORRUPT if it is damaged;
+/// SNT_E_BUSY, SNT_E_POISONED and, for `dataset`, SNT_E_VERSION and SNT_E_INVALID_ARGUMENT as in snt_train_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_search_start(
@@ -590,12 +608,17 @@ pub unsafe extern "C" fn snt_search_start(
     })
 }
 
-/// Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone,
-/// with `archs` NULL and `count` 0. Equal networks are judged once.
+/// Judges `count` architectures of a supernet on the validation images, as a search would; or a model that stands alone, with
+/// `archs` NULL and `count` 0. Equal networks are judged once.
 ///
 /// `search_json` may be NULL for the recipe's [search] table, or hold one to take its place: "images", "batch" and "bn" count.
 /// The result lists the architectures as they were given; "params" and "macs" are those of what snt_space_canonical gives. The
-/// rest is as in snt_train_start. @since 0.1
+/// rest is as in snt_train_start.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for a supernet with `count` 0, if an architecture is none of the space, beyond what the
+/// supernet serves or not that of a model that stands alone, for more images than there are, and if judging needs more than
+/// memory_limit; SNT_E_BUSY, SNT_E_POISONED and, for `dataset`, SNT_E_VERSION and SNT_E_INVALID_ARGUMENT as in snt_train_start.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_evaluate_start(
@@ -640,8 +663,13 @@ pub unsafe extern "C" fn snt_evaluate_start(
 
 /// Does up to `max_steps` steps on the calling thread, where the events come from too.
 ///
-/// SNT_OK if more may be left, SNT_END if the job has finished, SNT_CANCELLED, or the job's error; after its end always the
-/// same. Any thread, one at a time (SNT_E_BUSY); SNT_E_INVALID_STATE after snt_job_start. Blocks for the steps. @since 0.1
+/// SNT_OK if more may be left, SNT_END if the job has finished, SNT_CANCELLED, or the job's error; after its end always the same.
+/// Any thread, one at a time. Blocks for the steps.
+///
+/// A job's error: SNT_E_NUMERIC if a loss or a gradient of a training is not finite; SNT_E_CONSTRAINT if a search finds nothing
+/// within its limits; SNT_E_INVALID_ARGUMENT if it finds nothing to judge, or if a training's loss doesn't go with its sampler;
+/// SNT_E_IO if the file of a search can't be written. Errors of the call: SNT_E_BUSY while another call is at work on the job;
+/// SNT_E_INVALID_STATE after snt_job_start. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_step(job: *const snt_job, max_steps: u32, err: *mut *mut snt_error) -> snt_status {
@@ -651,9 +679,13 @@ pub unsafe extern "C" fn snt_job_step(job: *const snt_job, max_steps: u32, err: 
     })
 }
 
-/// Gives the job a thread of its own, which does all steps that are left; events come from there.
+/// Gives the job a thread of its own, which does all steps that are left; events come from there. A job that has ended by its
+/// steps has none left: SNT_OK.
 ///
-/// SNT_E_INVALID_STATE if it has one. Any thread. Does not block. @since 0.1
+/// Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_STATE if it has a thread; SNT_E_BUSY while another call is at work on it; SNT_E_OUT_OF_MEMORY if the
+/// system gives no thread, which ends the job. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_start(job: *const snt_job, err: *mut *mut snt_error) -> snt_status {
@@ -663,8 +695,9 @@ pub unsafe extern "C" fn snt_job_start(job: *const snt_job, err: *mut *mut snt_e
 /// Waits for the end of a job that has a thread of its own.
 ///
 /// SNT_OK if it has finished, SNT_NOT_READY after `timeout_ms` milliseconds (0 only looks, SNT_WAIT_FOREVER has no end),
-/// SNT_CANCELLED, or the job's error. SNT_E_INVALID_STATE without snt_job_start, and in the job's event function. Any
-/// thread, also several. Blocks. @since 0.1
+/// SNT_CANCELLED, or the job's error (see snt_job_step). Any thread, also several. Blocks.
+///
+/// Errors of the call: SNT_E_INVALID_STATE before the end without snt_job_start, and in the job's event function. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_wait(job: *const snt_job, timeout_ms: u32, err: *mut *mut snt_error) -> snt_status {
@@ -684,12 +717,14 @@ pub unsafe extern "C" fn snt_job_cancel(job: *const snt_job) {
     }
 }
 
-/// Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job
-/// has a thread, or of its model as it is if the job has ended.
+/// Writes a checkpoint of a training that snt_train_resume goes on from: now, at the next border of two steps if the job has a
+/// thread, or of its model as it is if the job has ended.
 ///
-/// `path` is UTF-8; the file is replaced whole or not at all. SNT_E_UNSUPPORTED for other jobs, SNT_E_INVALID_STATE in the job's
-/// event function, SNT_E_BUSY while another thread steps the job, waits for a checkpoint, or, after the end, has the model;
-/// SNT_E_POISONED if the job broke off in the middle of a step. Any thread. Blocks until the file is on the disk. @since 0.1
+/// `path` is UTF-8; the file is replaced whole or not at all. Any thread. Blocks until the file is on the disk.
+///
+/// Errors: SNT_E_UNSUPPORTED for other jobs; SNT_E_INVALID_STATE in the job's event function; SNT_E_BUSY while another thread
+/// steps the job, waits for a checkpoint, or, after the end, has the model; SNT_E_POISONED if the job broke off in the middle of
+/// a step; SNT_E_NUMERIC if a loss, a gradient or a weight is not finite; SNT_E_IO if the file can't be written. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
@@ -702,19 +737,19 @@ pub unsafe extern "C" fn snt_job_checkpoint(job: *const snt_job, path: *const c_
 /// How a job stands: {"kind": "train", "retrain", "search" or "evaluate", "state": "ready", "running", "finished", "cancelled" or
 /// "failed", "last": the "json" of its last event, or null}.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block.
-/// @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread, the event function too. Does not block. No
+/// errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_info_json(job: *const snt_job, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
     give_json(out, err, || Ok(borrow(job, "job")?.0.info()))
 }
 
-/// The model that a job works on: the one it was given, or the new one of snt_train_resume and snt_retrain_start. It is
-/// busy until the job ends.
+/// The model that a job works on: the one it was given, or the new one of snt_train_resume and snt_retrain_start. It is busy
+/// until the job ends.
 ///
-/// `out` receives a handle of its own that the caller frees with snt_model_free; NULL on failure. Any thread. Does not
-/// block. @since 0.1
+/// `out` receives a handle of its own that the caller frees with snt_model_free; NULL on failure. Any thread. Does not block. No
+/// errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_model(job: *const snt_job, out: *mut *mut snt_model, err: *mut *mut snt_error) -> snt_status {
@@ -723,8 +758,8 @@ pub unsafe extern "C" fn snt_job_model(job: *const snt_job, out: *mut *mut snt_m
 
 /// What a job has found; of a cancelled one, what it had found till then.
 ///
-/// SNT_NOT_READY before its end, the job's error if it failed. `out` receives a handle that the caller frees with
-/// snt_result_free; NULL if there is none. Any thread. Does not block. @since 0.1
+/// SNT_NOT_READY before its end, the job's error (see snt_job_step) if it failed. `out` receives a handle that the caller frees
+/// with snt_result_free; NULL if there is none. Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_job_result(job: *const snt_job, out: *mut *mut snt_result, err: *mut *mut snt_error) -> snt_status {
@@ -738,8 +773,8 @@ pub unsafe extern "C" fn snt_job_result(job: *const snt_job, out: *mut *mut snt_
     })
 }
 
-/// Frees a job; NULL is fine. A running job is cancelled and waited for, except in its own event function, where it goes on
-/// to its next step's border and is freed there.
+/// Frees a job; NULL is fine. A running job is cancelled and waited for, except in its own event function, where it goes on to
+/// its next step's border and is freed there.
 ///
 /// Any thread. Blocks until the step that is being done is over. @since 0.1
 #[unsafe(no_mangle)]

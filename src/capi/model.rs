@@ -24,8 +24,8 @@ use crate::run::model::Model;
 use crate::run::recipe::{LatencyConfig, Recipe};
 use crate::run::trainer::Trainer;
 
-/// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that
-/// stands alone. Every thread may use it; a job has it for itself, and other calls get SNT_E_BUSY at once.
+/// A network with weights, the recipe it was made by, and how far its training has come: a supernet, or a subnet that stands
+/// alone. Every thread may use it; a job has it for itself, and other calls get SNT_E_BUSY at once.
 pub struct snt_model(pub(super) Arc<Shared>);
 
 /// What a model handle and the jobs on it share.
@@ -198,7 +198,11 @@ pub(super) fn resumed(context: &snt_context, path: &str) -> Result<Arc<Shared>> 
 /// names, so that the text is all that snt_model_create and the snt_folder_ functions need.
 ///
 /// `path` is UTF-8. `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while the files are
-/// read. @since 0.1
+/// read.
+///
+/// Errors, for the recipe and the files it names: SNT_E_INVALID_ARGUMENT for a mistake in the recipe or the space file;
+/// SNT_E_NOT_FOUND for a file that isn't there, and for landmarks without the column asked for; SNT_E_IO for one that can't be
+/// read; SNT_E_CORRUPT for one that isn't UTF-8, and for landmarks that are damaged or no table. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_recipe_json(path: *const c_char, out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
@@ -212,9 +216,13 @@ pub unsafe extern "C" fn snt_recipe_json(path: *const c_char, out: *mut snt_buff
 ///
 /// `recipe_text` is a recipe in TOML, or in JSON if its first character is '{'; files that it names are looked for from the
 /// current folder (snt_recipe_json reads a recipe with its files). The data come from `dataset`, checkpoints from who asks a job
-/// for them: "data" and "checkpoint_steps" say nothing here. SNT_E_INVALID_ARGUMENT for [[split]] tables: snt_folder_train has
-/// them. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while weights are
-/// drawn. @since 0.1
+/// for them: "data" and "checkpoint_steps" say nothing here. `out` receives a handle that the caller frees with snt_model_free;
+/// NULL on failure. Any thread. Blocks while weights are drawn.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for a recipe that can't be used on `dataset` or on its device, that needs more than its
+/// memory_limit, or that has [[split]] tables (snt_folder_train has them); SNT_E_CONSTRAINT if no architecture meets its limits;
+/// SNT_E_DEVICE_UNAVAILABLE if its device isn't there; SNT_E_NOT_FOUND if it limits latency and ONNX Runtime can't be loaded; for
+/// files that it names, SNT_E_NOT_FOUND, SNT_E_IO and SNT_E_CORRUPT as in snt_recipe_json. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_model_create(
@@ -232,11 +240,16 @@ pub unsafe extern "C" fn snt_model_create(
     })
 }
 
-/// Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one.
-/// A forest.json gives all its trained supernets in one handle, to search, evaluate and retrain from.
+/// Reads a model from a checkpoint, with the recipe and the progress in it, onto the device of `context` if that names one. A
+/// forest.json gives all its trained supernets in one handle, to search, evaluate and retrain from.
 ///
-/// `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks
-/// while the file is read and checked. @since 0.1
+/// `path` is UTF-8. `out` receives a handle that the caller frees with snt_model_free; NULL on failure. Any thread. Blocks while
+/// the file is read and checked.
+///
+/// Errors: SNT_E_NOT_FOUND if there is no such file, SNT_E_IO if it can't be read, SNT_E_CORRUPT if it is damaged or neither of
+/// the two, SNT_E_VERSION if its format is another or this version builds its space differently; SNT_E_DEVICE_UNAVAILABLE if the
+/// device isn't there. Of a forest.json also SNT_E_INVALID_ARGUMENT if it isn't finished, SNT_E_VERSION if a checkpoint is of
+/// another recipe or data set, and SNT_E_CORRUPT if one is of another region. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_model_load(
@@ -252,11 +265,14 @@ pub unsafe extern "C" fn snt_model_load(
     })
 }
 
-/// Writes a checkpoint: safetensors, beside `path` and renamed, so a whole file stands there at any time. Training can go
-/// on from it.
+/// Writes a checkpoint: safetensors, beside `path` and renamed, so a whole file stands there at any time. Training can go on from
+/// it.
 ///
-/// `path` is UTF-8. Any thread. Blocks while the file is written. SNT_E_BUSY while a job has the model: ask the job with
-/// snt_job_checkpoint. @since 0.1
+/// `path` is UTF-8. Any thread. Blocks while the file is written.
+///
+/// Errors: SNT_E_BUSY while a job or another call has the model (ask the job with snt_job_checkpoint); SNT_E_POISONED once a job
+/// has broken off in the middle of a step; SNT_E_UNSUPPORTED for the supernets of a forest; SNT_E_NUMERIC if a weight is not
+/// finite; SNT_E_IO if the file can't be written. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_char, err: *mut *mut snt_error) -> snt_status {
@@ -268,11 +284,13 @@ pub unsafe extern "C" fn snt_model_save(model: *const snt_model, path: *const c_
     })
 }
 
-/// What a model is: {"arch" (null for a supernet), "step", "total", "finished", "busy", "poisoned", "supernets", "weights",
-/// "params", "macs", "space", "image", "classes", "graph_hash", "data_hash", "recipe_hash", "recipe"}; of a forest, its first.
-/// While a job trains it, as it was before.
+/// What a model is: {"arch": null for a supernet, "step", "total": steps of its training, done and in all, "finished", "busy",
+/// "poisoned", "supernets": how many, 0 for a subnet that stands alone, "weights": how many numbers, "params", "macs": of one
+/// image, both null for a supernet, "space", "image": [channels, height, width], "classes", "graph_hash", "data_hash",
+/// "recipe_hash", "recipe"}; of a forest, its first. While a job trains it, as it was before.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. No errors of its own.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_model_info_json(

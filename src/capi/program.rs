@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use super::boundary::{caught, peek};
 
-/// Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 an input to
-/// correct, 130 stopped, 1 a bug of the library. Prints on the standard streams.
+/// Runs the program `supernaut` on `argc` texts, its own name first, and gives its exit status: 0 done, 2 an input to correct,
+/// 130 stopped, 1 a bug of the library. Prints on the standard streams.
 ///
 /// Takes SIGINT, SIGTERM and SIGHUP over for the rest of the process, from whoever had them: for a program that does nothing
 /// else. Others call the functions above; snt_folder_run and snt_folder_train do in a folder what the commands `run` and `train`

@@ -11,8 +11,10 @@ use crate::reading::parse_json;
 
 /// Kendall's tau-b of `count` scores and their true figures, from -1 (opposite order) to 1 (same order); with ties.
 ///
-/// SNT_E_INVALID_ARGUMENT for fewer than 2 or a NaN, SNT_E_NUMERIC where all scores or all true figures are equal. Any
-/// thread. Does not block. @since 0.1
+/// Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for fewer than 2 or a NaN; SNT_E_NUMERIC where all scores or all true figures are equal.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_rank_kendall(
@@ -25,9 +27,9 @@ pub unsafe extern "C" fn snt_rank_kendall(
     boundary(err, || measure(scores, truth, count, value, rank::kendall_tau_b))
 }
 
-/// Spearman's rank correlation of the same; it fails as snt_rank_kendall does.
+/// Spearman's rank correlation of the same, from -1 to 1.
 ///
-/// Any thread. Does not block. @since 0.1
+/// Any thread. Does not block. Errors: those of snt_rank_kendall. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_rank_spearman(
@@ -40,10 +42,12 @@ pub unsafe extern "C" fn snt_rank_spearman(
     boundary(err, || measure(scores, truth, count, value, rank::spearman))
 }
 
-/// The share of the `k` best by score that are among the `k` truly best, the greatest being the best; where there are ties,
-/// its expectation if chance breaks them. `k` is 1 to `count`.
+/// The share, 0 to 1, of the `k` best by score that are among the `k` truly best, the greatest being the best; where there are
+/// ties, its expectation if chance breaks them. `k` is 1 to `count`.
 ///
-/// Any thread. Does not block. @since 0.1
+/// Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for another `k` or a NaN. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_rank_precision(
@@ -58,13 +62,16 @@ pub unsafe extern "C" fn snt_rank_precision(
 }
 
 /// Every figure of the same with its 95 % interval, by a bootstrap over the `count` architectures: {"kendall_tau_b": {"value",
-/// "interval"}, "spearman", "top_pick_truth", "top_pick_rank", …}; docs/ranking.md says what each means. A value is null where it
-/// is 0/0, an interval where more than a tenth of the resamples have none.
+/// "interval": [low, high]}, "spearman", "top_pick_truth", "top_pick_rank", …}; docs/ranking.md says what each means. A value is
+/// null where it is 0/0, an interval where more than a tenth of the resamples have none.
 ///
 /// `params` may be NULL, or hold the size of each architecture: unless all are equal, "complexity_bias" and
 /// "complexity_bias_partial" are there, too. `questions_json` may be NULL or hold {"top" (a list: precision at each k), "sparse"
 /// (tau-b with the truth rounded to this step), "seed" (of the bootstrap)}. `out` receives a buffer that the caller frees with
-/// snt_buffer_free. It fails as snt_rank_kendall does. Any thread. Blocks while resamples are judged. @since 0.1
+/// snt_buffer_free. Any thread. Blocks while resamples are judged.
+///
+/// Errors: those of snt_rank_kendall, and SNT_E_INVALID_ARGUMENT for a k outside 1 to `count` and a step that isn't above 0.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_rank_json(

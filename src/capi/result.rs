@@ -13,8 +13,8 @@ use crate::Error;
 use crate::arch::Metric;
 use crate::run::evaluations::Evaluation;
 
-/// What a job has found: of a search the chosen architectures, most accurate first; of an evaluation its list, as far as it
-/// came; of a training none. It never changes, so every thread may use it.
+/// What a job has found: of a search the chosen architectures, most accurate first; of an evaluation its list, as far as it came;
+/// of a training none. It never changes, so every thread may use it.
 pub struct snt_result(pub(super) Arc<Found>);
 
 pub(super) struct Found {
@@ -55,7 +55,9 @@ pub unsafe extern "C" fn snt_result_count(result: *const snt_result) -> usize {
 
 /// Architecture number `index`, counted from 0, in the notation of its space.
 ///
-/// `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block. @since 0.1
+/// `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if there is no such index, or `capacity` doesn't suffice. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_result_arch(
@@ -69,10 +71,12 @@ pub unsafe extern "C" fn snt_result_arch(
     boundary(err, || copy_text(&borrow(result, "result")?.entry(index)?.arch, buffer, capacity, needed))
 }
 
-/// A figure of architecture number `index`: "accuracy" (0 to 1, on the validation images), "params", "macs" or "latency_ms".
+/// A figure of architecture number `index`: "accuracy" (0 to 1, on the validation images), "params" (trainable numbers), "macs"
+/// (multiply-accumulates for one image) or "latency_ms" (median for one image, in milliseconds; of a search that looks at it).
 ///
-/// `value` is written on success only; SNT_E_NOT_FOUND for a figure that wasn't measured. Any thread. Does not block.
-/// @since 0.1
+/// `value` is written on success only. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if there is no such index; SNT_E_NOT_FOUND for a figure that wasn't measured. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_result_metric(
@@ -91,10 +95,19 @@ pub unsafe extern "C" fn snt_result_metric(
     })
 }
 
-/// Everything the job has found; of a search {"chosen", "evaluations", ...}, of a training {"step", "total", "loss"}, and "picks"
-/// where its sampler has learnt which architectures it would pick.
+/// Everything the job has found. Of a training {"step", "total": steps done and in all, "loss": the last, or null, "picks": which
+/// architectures its sampler would pick, where it has learnt that}; of an evaluation {"evaluations": [evaluation]}; of a search
+/// {"objectives", "limits": those of [search], "bn": where the statistics of the norms came from, in words, "chosen": [arch],
+/// most accurate first, "evaluations": [evaluation], "screened": [evaluation], what was judged on a part of the images, where
+/// there is such}.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+/// An evaluation is {"arch", "key": equal for networks that compute the same, "params", "macs": of one image, both without dead
+/// operations, "accuracy": 0 to 1, null beyond a limit on latency, where it isn't judged, "bn", "images": on how many, where not
+/// on all, "latency_ms": as in snt_space_latency, or null, "front": in "evaluations" of a search, whether it is within the limits
+/// and none beats it in every objective}.
+///
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. No errors of its own.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_result_json(

@@ -31,11 +31,13 @@ pub struct snt_space {
     task: Task,
 }
 
-/// Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or
-/// hold the keys that a recipe's [space] table has beside `kind`.
+/// Builds the space called `name`, such as "nb201", for the images and classes of `dataset`. `options_json` may be NULL or hold
+/// the keys that a recipe's [space] table has beside `kind`.
 ///
-/// `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block.
-/// @since 0.1
+/// `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Blocks while mean and hash of
+/// the images are computed, the first time.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for a name that isn't known, and for a space that can't be built for such images. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_builtin(
@@ -72,9 +74,11 @@ impl snt_space {
 
 /// Builds a space for images that nobody has yet: to count and to time what networks would cost, before there are data.
 ///
-/// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}, of any kind but "file"; `image` points to
-/// channels, height and width of the images, each 1 to 65536 and together at most 67108864 values; there are 1 to 1000000 classes.
-/// `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block. @since 0.1
+/// `space_json` holds a recipe's [space] table, such as {"kind": "nb201", "channels": 8}, of any kind but "file"; `image` points
+/// to channels, height and width of the images, each 1 to 65536 and together at most 67108864 values; there are 1 to 1000000
+/// classes. `out` receives a handle that the caller frees with snt_space_free; NULL on failure. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for other sizes, and for a space that can't be built for such images. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_for_shape(
@@ -93,12 +97,15 @@ pub unsafe extern "C" fn snt_space_for_shape(
     })
 }
 
-/// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same
-/// keys in JSON if its first character is '{'. docs/spaces.md tells what stands in it.
+/// Builds the space that `space_text` describes, for the images and classes of `dataset`: a space file in TOML, or the same keys
+/// in JSON if its first character is '{'. docs/spaces.md tells what stands in it.
 ///
 /// A mistake in TOML is told with the line, as in `space:12: edge "2<-5": found node 5, wanted one of 0 to 3`. In a recipe the
-/// same tables stand in [space], beside kind = "custom". `out` receives a handle that the caller frees with snt_space_free;
-/// NULL on failure. Any thread. Does not block. @since 0.1
+/// same tables stand in [space], beside kind = "custom". `out` receives a handle that the caller frees with snt_space_free; NULL
+/// on failure. Any thread. Blocks while mean and hash of the images are computed, the first time.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT for a text that describes no space, and for a space that can't be built for such images.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_from_text(
@@ -120,7 +127,10 @@ pub unsafe extern "C" fn snt_space_from_text(
 
 /// As snt_space_from_text, from a space file in TOML. A mistake is told with the path and the line.
 ///
-/// `path` is UTF-8. @since 0.1
+/// `path` is UTF-8.
+///
+/// Errors: those of snt_space_from_text, and SNT_E_NOT_FOUND if there is no such file, SNT_E_IO if it can't be read,
+/// SNT_E_CORRUPT if it isn't UTF-8. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_load(
@@ -137,10 +147,11 @@ pub unsafe extern "C" fn snt_space_load(
     })
 }
 
-/// The space: {"space", "genes": [{"name", "options"}], "image", "graph_hash", "architectures"}; how many of the latter there are
-/// is text, to the last digit or as in "1.26e40".
+/// The space: {"space", "genes": [{"name", "options"}], "image": [channels, height, width], "graph_hash", "architectures"}; how
+/// many of the latter there are is text, to the last digit or as in "1.26e40".
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. No errors of its own.
+/// @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_info_json(
@@ -162,9 +173,10 @@ pub unsafe extern "C" fn snt_space_info_json(
 
 /// Draws an architecture, uniformly; the same seed draws the same.
 ///
-/// Writes text and a NUL to `buffer` if `capacity` suffices (SNT_E_INVALID_ARGUMENT if not). `needed`, if not NULL,
-/// receives the size with the NUL in both cases; with `buffer` NULL and `capacity` 0 the call only asks for it. Any thread.
-/// Does not block. @since 0.1
+/// Writes text and a NUL to `buffer` if `capacity` suffices. `needed`, if not NULL, receives the size with the NUL in both cases;
+/// with `buffer` NULL and `capacity` 0 the call only asks for it. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `capacity` doesn't suffice. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_sample(
@@ -185,7 +197,9 @@ pub unsafe extern "C" fn snt_space_sample(
 
 /// Writes `arch` without operations that nothing reaches or nothing reads: equal texts for most equal networks.
 ///
-/// `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block. @since 0.1
+/// `buffer`, `capacity` and `needed` are those of snt_space_sample. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `arch` is none of the space, or `capacity` doesn't suffice. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_canonical(
@@ -203,11 +217,15 @@ pub unsafe extern "C" fn snt_space_canonical(
     })
 }
 
-/// What `arch` costs as a network that stands alone: {"params", "macs", "complexity"}, for one image. Every operation counts that
-/// is written, also one that nothing reaches: what a search reports and what is trained and exported is what snt_space_canonical
-/// gives.
+/// What `arch` costs as a network that stands alone, for one image: {"params": all trainable numbers, "macs":
+/// multiply-accumulates of convolutions and linear layers, "complexity": the weights of these layers alone, without norms and
+/// biases (a classifier's bias counts in spaces that say "in_complexity", as "mobilenet" does); CaLR, the schedule "complexity",
+/// sets the learning rate by it}. Every operation counts that is written, also one that nothing reaches: what a search reports
+/// and what is trained and exported is what snt_space_canonical gives.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block. @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `arch` is none of the space. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_cost_json(
@@ -225,9 +243,12 @@ pub unsafe extern "C" fn snt_space_cost_json(
 /// Times `arch` as it would be shipped, without dead operations and with fresh weights, which make no difference: on one image,
 /// in ONNX Runtime on this machine's CPU.
 ///
-/// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90" (milliseconds),
-/// "half_width", "runs", "threads"}, freed by the caller with snt_buffer_free. Any thread. Blocks for at
-/// most twice the table's `seconds` (2 by default), longer only if six runs take longer. @since 0.1
+/// `config_json` may be NULL, or hold a recipe's [latency] table. `report` receives {"median", "p90": milliseconds, "half_width":
+/// half the width of the median's 95 % interval, as a share of the median, "runs": how many counted, "threads": how many ONNX
+/// Runtime used}, freed by the caller with snt_buffer_free. Any thread. Blocks for at most twice the table's `seconds` (2 by
+/// default), longer only if six runs take longer.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `arch` is none of the space; SNT_E_NOT_FOUND if ONNX Runtime can't be loaded. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_space_latency(

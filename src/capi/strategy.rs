@@ -24,12 +24,14 @@ fn dialogue<'a>(strategy: *const snt_strategy) -> Result<MutexGuard<'a, Dialogue
 }
 
 /// Begins a search of `space`. `topic_json` may be NULL or hold two keys of a recipe's [search] table: "strategy", such as
-/// {"kind": "nsga2", "population": 50}, and "limits" on params and macs,
-/// which count without dead operations. All chance comes from `seed`: the same answers give
-/// the same questions.
+/// {"kind": "nsga2", "population": 50}, and "limits" on params and macs, which count without dead operations. All chance comes
+/// from `seed`: the same answers give the same questions.
 ///
 /// `out` receives a handle that the caller frees with snt_strategy_free; NULL on failure. The space may be freed before. Any
-/// thread. Does not block. SNT_E_CONSTRAINT if no architecture meets the limits. @since 0.1
+/// thread. Does not block.
+///
+/// Errors: SNT_E_CONSTRAINT if no architecture meets the limits; SNT_E_INVALID_ARGUMENT for a limit on latency_ms, for a strategy
+/// that the space is too large for, and if there is nothing to ask for. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_strategy_create(
@@ -50,10 +52,12 @@ pub unsafe extern "C" fn snt_strategy_create(
 /// The next architecture to judge, without operations that nothing reaches or reads: as it would be trained and exported. You may
 /// ask for several before you answer the first.
 ///
-/// SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to
-/// try. `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves
-/// the architecture the next. `images`, if not NULL, receives how many validation images the strategy wants it judged on, 0
-/// for all; most strategies always want all. Any thread. Does not block. @since 0.1
+/// SNT_OK with an architecture; SNT_NOT_READY if earlier ones have to be answered first; SNT_END if nothing is left to try.
+/// `buffer`, `capacity` and `needed` are those of snt_space_sample: a call that only asks for the size, or fails, leaves the
+/// architecture the next. `images`, if not NULL, receives how many validation images the strategy wants it judged on, 0 for all;
+/// most strategies always want all. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `capacity` doesn't suffice. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_strategy_ask(
@@ -82,11 +86,13 @@ pub unsafe extern "C" fn snt_strategy_ask(
     })
 }
 
-/// Tells how good `arch` is that was asked for: `count` figures, one per objective, each the smaller the better, the same
-/// number every time. INFINITY is for what can't be judged.
+/// Tells how good `arch` is that was asked for: `count` figures, one per objective, each the smaller the better, the same number
+/// every time. INFINITY is for what can't be judged.
 ///
-/// Architectures may be told of in any order. SNT_E_INVALID_ARGUMENT for one that wasn't asked for or was told of before,
-/// and for NaN. Any thread. Does not block. @since 0.1
+/// Architectures may be told of in any order. Any thread. Does not block.
+///
+/// Errors: SNT_E_INVALID_ARGUMENT if `arch` is none of the space, wasn't asked for or was told of before, for NaN, for no figure,
+/// and for more or fewer than the first time. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_strategy_tell(
@@ -103,11 +109,11 @@ pub unsafe extern "C" fn snt_strategy_tell(
     })
 }
 
-/// Everything told so far: {"trials": [{"arch", "images", "figures", "front"}]}, in the order of the questions. "front" marks
-/// what was judged on all images and is beaten by nothing in every figure.
+/// Everything told so far: {"trials": [{"arch", "images": how many it was judged on, null for all, "figures", "front"}]}, in the
+/// order of the questions. "front" marks what was judged on all images and is beaten by nothing in every figure.
 ///
-/// Of a round that is not all told of, nothing is in it yet. `out` receives a buffer that the caller frees with
-/// snt_buffer_free. Any thread. Does not block. @since 0.1
+/// Of a round that is not all told of, nothing is in it yet. `out` receives a buffer that the caller frees with snt_buffer_free.
+/// Any thread. Does not block. No errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_strategy_result_json(

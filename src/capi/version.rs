@@ -12,8 +12,8 @@ use crate::graph::{device, onnx};
 use crate::run::{runtime, versions};
 use crate::{data, loss, partition, sampler, schedule, search, space};
 
-/// Memory of the library's, freed with snt_buffer_free and never with free(). A NUL that `len` doesn't count follows the
-/// bytes, so JSON is a C string.
+/// Memory of the library's, freed with snt_buffer_free and never with free(). A NUL that `len` doesn't count follows the bytes,
+/// so JSON is a C string.
 #[repr(C)]
 pub struct snt_buffer {
     /// The bytes.
@@ -66,8 +66,8 @@ pub(super) fn write_bytes(out: *mut snt_buffer, bytes: Vec<u8>) -> Result<()> {
     write(out, snt_buffer::of(bytes), "out")
 }
 
-/// The version of the library that is loaded: major << 16 | minor << 8 | patch. Compare it with SNT_VERSION, the version
-/// of the header.
+/// The version of the library that is loaded: major << 16 | minor << 8 | patch. Compare it with SNT_VERSION, the version of the
+/// header.
 ///
 /// Any thread. Does not block. @since 0.1
 #[unsafe(no_mangle)]
@@ -78,10 +78,11 @@ pub extern "C" fn snt_version() -> u32 {
     part(major) << 16 | part(minor) << 8 | part(patch)
 }
 
-/// Versions of this library and of those it uses, and the machine: {"supernaut", "libtorch", "onnxruntime", "machine"}.
+/// Versions of this library and of those it uses, and the machine: {"supernaut", "libtorch", "onnxruntime": "not loaded" where it
+/// can't be loaded, "machine": {"cpu", "cores"}}.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while ONNX Runtime is loaded,
-/// the first time. @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while ONNX Runtime is loaded, the first
+/// time. No errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_build_info_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
@@ -93,10 +94,11 @@ pub unsafe extern "C" fn snt_build_info_json(out: *mut snt_buffer, err: *mut *mu
 }
 
 /// What can be asked for here: {"devices", "spaces", "data", "samplers", "losses", "schedules", "splits", "strategies" (the kinds
-/// that a recipe may name), "precisions", "opsets", "onnxruntime", "cancel"}. A job looks at its cancel flag before every step.
+/// that a recipe may name), "precisions", "opsets": [least, greatest], "onnxruntime": whether it can be loaded, "cancel"}. A job
+/// looks at its cancel flag before every step.
 ///
-/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for.
-/// @since 0.1
+/// `out` receives a buffer that the caller frees with snt_buffer_free. Any thread. Blocks while devices are looked for and ONNX
+/// Runtime is loaded. No errors of its own. @since 0.1
 #[unsafe(no_mangle)]
 #[must_use]
 pub unsafe extern "C" fn snt_capabilities_json(out: *mut snt_buffer, err: *mut *mut snt_error) -> snt_status {
