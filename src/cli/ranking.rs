@@ -53,25 +53,20 @@ fn described(scores: &Scores) -> String {
 
 fn cell(judged: &Judged, count: usize) -> String {
     let Some(value) = judged.value else { return "–".into() };
-    let interval = judged.interval().map(|ends| format!(" [{}]", range(judged.figure, ends, false)));
+    let interval = judged.interval().map(|ends| format!(" [{}]", judged.figure.range(ends, false)));
     format!("{}{}", number(judged.figure, value, false, count), interval.unwrap_or_default())
 }
 
 fn mean_cell(over: &OverSeeds, signed: bool, count: usize) -> String {
     let (figure, interval) = (over.figure, over.mean.interval);
-    let seeds = interval.map(|ends| format!(" ({})", range(figure, ends, signed))).unwrap_or_default();
-    let archs = over.over_architectures.map(|ends| format!(" [{}]", range(figure, ends, signed))).unwrap_or_default();
+    let seeds = interval.map(|ends| format!(" ({})", figure.range(ends, signed))).unwrap_or_default();
+    let archs = over.over_architectures.map(|ends| format!(" [{}]", figure.range(ends, signed))).unwrap_or_default();
     format!("{}{seeds}{archs}", number(figure, over.mean.mean, signed, if signed { 0 } else { count }))
-}
-
-fn range(figure: Figure, [low, high]: [f64; 2], signed: bool) -> String {
-    format!("{} … {}", number(figure, low, signed, 0), number(figure, high, signed, 0))
 }
 
 /// `of` is how many there are to have a rank among, where that is to be said.
 fn number(figure: Figure, value: f64, signed: bool, of: usize) -> String {
-    let decimals = figure.decimals();
-    let text = if signed { format!("{value:+.decimals$}") } else { format!("{value:.decimals$}") };
+    let text = figure.written(value, signed);
     if figure == Figure::TopRank && of > 0 { format!("{text} of {of}") } else { text }
 }
 

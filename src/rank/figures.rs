@@ -113,6 +113,17 @@ impl Figure {
             _ => 3,
         }
     }
+
+    /// `value` as a person reads it, a difference with its sign.
+    pub fn written(self, value: f64, is_difference: bool) -> String {
+        let decimals = self.decimals();
+        if is_difference { format!("{value:+.decimals$}") } else { format!("{value:.decimals$}") }
+    }
+
+    /// The ends of an interval of it.
+    pub fn range(self, [low, high]: [f64; 2], is_difference: bool) -> String {
+        format!("{} … {}", self.written(low, is_difference), self.written(high, is_difference))
+    }
 }
 
 /// What is asked of every ranking, beside what always is.

@@ -14,6 +14,11 @@ pub(super) fn excess(limit: Limit, value: f64) -> f64 {
     below.max(above).max(0.0)
 }
 
+/// The same as a share of the limit, so that several can be added up.
+pub(super) fn missed(limit: Limit, value: f64) -> f64 {
+    excess(limit, value) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
+}
+
 pub(super) fn unreachable_limit(metric: Metric, limit: Limit, value: f64, arch: &str) -> Error {
     let ends = [limit.min.map(|min| format!(">= {min}")), limit.max.map(|max| format!("<= {max}"))];
     let wanted = ends.into_iter().flatten().collect::<Vec<_>>().join(" and ");
@@ -51,40 +56,53 @@ pub fn meeting(space: &SpaceConfig, counted: &Graph, limits: &Limits) -> Result<
     if set.is_empty() {
         return Ok(None);
     }
-    let figure = |metric: Metric, cost: Cost| metric.of(cost).expect("a counted metric");
-    let value = |metric: Metric, arch: &Arch| figure(metric, counted.cost(arch));
     let all = Region::whole(counted.genes());
     for &(metric, limit) in &set {
-        for end in limit.ends() {
-            let nearest = counted.least_living(&all, |arch| excess(end, value(metric, arch)));
-            if !end.allows(value(metric, &nearest)) {
-                return Err(unreachable_limit(metric, limit, value(metric, &nearest), &space.text(&nearest)));
-            }
-        }
+        check_ends(space, counted, metric, limit)?;
     }
-    let miss_of = |cost: Cost| {
-        let share = |&(metric, limit): &(Metric, Limit)| {
-            excess(limit, figure(metric, cost)) / limit.max.or(limit.min).unwrap_or(1.0).max(1.0)
-        };
-        set.iter().map(share).sum::<f64>()
-    };
-    let miss = |arch: &Arch| miss_of(Plan::live(counted, arch).cost(counted));
+    let miss = |arch: &Arch| missed_by(&set, Plan::live(counted, arch).cost(counted));
     if let Some(found) = counted.ends(&all, &miss).find(|end| miss(end) == 0.0) {
         return Ok(Some(found));
     }
-    if all.size() > MOST_COUNTED {
-        return Ok(None);
+    if all.size() > MOST_COUNTED { Ok(None) } else { one_by_one(space, counted, &set) }
+}
+
+/// A metric that is counted, not measured.
+fn counted_figure(metric: Metric, cost: Cost) -> f64 {
+    metric.of(cost).expect("a counted metric")
+}
+
+/// How far all limits together are missed.
+fn missed_by(set: &[(Metric, Limit)], cost: Cost) -> f64 {
+    set.iter().map(|&(metric, limit)| missed(limit, counted_figure(metric, cost))).sum()
+}
+
+/// Refuses a limit of which one end is beyond reach by itself.
+fn check_ends(space: &SpaceConfig, counted: &Graph, metric: Metric, limit: Limit) -> Result<()> {
+    let value = |arch: &Arch| counted_figure(metric, counted.cost(arch));
+    for end in limit.ends() {
+        let nearest = counted.least_living(&Region::whole(counted.genes()), |arch| excess(end, value(arch)));
+        if !end.allows(value(&nearest)) {
+            return Err(unreachable_limit(metric, limit, value(&nearest), &space.text(&nearest)));
+        }
     }
+    Ok(())
+}
+
+/// The architecture of the whole space that comes nearest, if it meets all limits; else an error that names it.
+fn one_by_one(space: &SpaceConfig, counted: &Graph, set: &[(Metric, Limit)]) -> Result<Option<Arch>> {
+    let all = Region::whole(counted.genes());
     let living = all.archs().filter_map(|arch| {
         let plan = Plan::live(counted, &arch);
         plan.reads_image().then(|| (arch, plan.cost(counted)))
     });
-    let Some((arch, cost)) = living.min_by(|a, b| miss_of(a.1).total_cmp(&miss_of(b.1))) else { return Ok(None) };
-    match set.iter().find(|(metric, limit)| !limit.allows(figure(*metric, cost))) {
+    let nearest = living.min_by(|a, b| missed_by(set, a.1).total_cmp(&missed_by(set, b.1)));
+    let Some((arch, cost)) = nearest else { return Ok(None) };
+    match set.iter().find(|(metric, limit)| !limit.allows(counted_figure(*metric, cost))) {
         None => Ok(Some(arch)),
         Some(&(metric, limit)) => {
             let text = space.text(&space.canonical(counted, &all, &arch));
-            Err(unreachable_limit(metric, limit, figure(metric, cost), &text))
+            Err(unreachable_limit(metric, limit, counted_figure(metric, cost), &text))
         }
     }
 }

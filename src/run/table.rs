@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::evaluations::Evaluation;
 use super::forest::Forest;
 use super::judge::Judge;
-use super::limits::{excess, unreachable_limit};
+use super::limits::{missed, unreachable_limit};
 use super::recipe::Recipe;
 use super::runtime::Latency;
 use crate::Result;
@@ -66,13 +66,12 @@ impl Table {
         let mut misses = vec![0.0; archs.len()];
         for &(metric, limit) in &limits {
             let values: Vec<f64> = archs.iter().map(|arch| self.figure(arch, metric)).collect();
-            let miss = |at: usize| excess(limit, values[at]);
+            let miss = |at: usize| missed(limit, values[at]);
             let nearest = (0..archs.len()).min_by(|&a, &b| miss(a).total_cmp(&miss(b))).expect("a table has rows");
             if miss(nearest) > 0.0 {
                 return Err(unreachable_limit(metric, limit, values[nearest], &self.space.text(&archs[nearest])));
             }
-            let unit = limit.max.or(limit.min).unwrap_or(1.0).max(1.0);
-            (0..archs.len()).for_each(|at| misses[at] += miss(at) / unit);
+            (0..archs.len()).for_each(|at| misses[at] += miss(at));
         }
         let nearest = (0..archs.len()).min_by(|&a, &b| misses[a].total_cmp(&misses[b]));
         Ok(nearest.filter(|_| !limits.is_empty()).map(|at| archs[at].clone()))

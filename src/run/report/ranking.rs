@@ -327,18 +327,21 @@ fn beneath(figure: Figure, ends: [f64; 2], signed: bool) -> String {
 
 fn cell_text(judged: &Judged) -> String {
     let value = judged.value.map_or("–".into(), |value| number(judged.figure, value, false));
-    let interval = judged.interval().map(|ends| format!(" ({})", range(judged.figure, ends, false))).unwrap_or_default();
+    let interval = judged.interval().map(|ends| format!(" [{}]", range(judged.figure, ends, false))).unwrap_or_default();
     format!("{value}{interval}")
 }
 
-fn range(figure: Figure, [low, high]: [f64; 2], signed: bool) -> String {
-    format!("{}\u{a0}… {}", number(figure, low, signed), number(figure, high, signed))
+fn range(figure: Figure, ends: [f64; 2], signed: bool) -> String {
+    minus(figure.range(ends, signed).replacen(' ', "\u{a0}", 1))
 }
 
 fn number(figure: Figure, value: f64, signed: bool) -> String {
-    let decimals = figure.decimals();
-    let text = if signed { format!("{value:+.decimals$}") } else { format!("{value:.decimals$}") };
-    text.replace('-', "−")
+    minus(figure.written(value, signed))
+}
+
+/// With the sign that stands as wide as a plus.
+fn minus(number: String) -> String {
+    number.replace('-', "−")
 }
 
 fn described(scores: &Scores) -> String {
