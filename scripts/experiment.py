@@ -29,7 +29,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 PROGRAM = Path(__file__).resolve().parent.parent / "target" / "release" / "supernaut"
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom.
@@ -300,8 +300,27 @@ FIGURES = ("kendall_tau_b", "spearman", "top_pick_truth", "complexity_bias", "co
 
 def figures(run: Run, out: Path) -> Dict[str, float]:
     """What is reported of a finished run, and Kendall's tau on the way there, by per cent of it."""
-    found = figures_of(out / run.name / "ranking.json")
-    return {**{name: found[name] for name in FIGURES}, **{f"{FIGURES[0]}_{at}": tau for at, tau in taus(run, out).items()}}
+    ranking = out / run.name / "ranking.json"
+    found = figures_of(ranking)
+    on_the_way = {f"{FIGURES[0]}_{at}": tau for at, tau in taus(run, out).items()}
+    return {**{name: found[name] for name in FIGURES}, **at_the_top(ranking), **on_the_way}
+
+
+def at_the_top(ranking: Path) -> Dict[str, float]:
+    """Kendall's tau-b among the architectures whose truth is above 90 %, and the mean score of all."""
+    written = json.loads(ranking.read_text())
+    scores = written["groups"][0]["runs"][0]["scores"]
+    pairs = zip(written["architectures"], scores)
+    top = [(arch["truth"], score) for arch, score in pairs if arch["truth"] > 90]
+    return {"kendall_tau_b_above_90": kendall(top), "mean_score": statistics.mean(scores)}
+
+
+def kendall(points: List[Tuple[float, float]]) -> float:
+    """Kendall's tau-b, pair by pair."""
+    sign = lambda value: (value > 0) - (value < 0)
+    signs = [(sign(a[0] - b[0]), sign(a[1] - b[1])) for a, b in itertools.combinations(points, 2)]
+    differ = [sum(1 for pair in signs if pair[side]) for side in (0, 1)]
+    return sum(x * y for x, y in signs) / math.sqrt(differ[0] * differ[1]) if all(differ) else 0.0
 
 
 def taus(run: Run, out: Path) -> Dict[int, float]:
