@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::graph::kernels::{self, SgdStep};
 use crate::graph::{Kernels, Later};
@@ -57,7 +57,8 @@ impl Sgd {
     }
 
     /// One step of `group` at rate `rate`, from the gradients of the weights numbered `used`. Gives the norm of the whole
-    /// gradient, before it was clipped; one that isn't finite moved nothing.
+    /// gradient, before it was clipped. If that isn't finite, nothing moves on a CPU, and on a GPU, where nobody has looked, what
+    /// moves by momentum and decay alone.
     pub fn step(&mut self, group: usize, rate: f64, used: &[usize], gradients: &[Tensor]) -> Later {
         used.iter().for_each(|&weight| self.touched[weight] = true);
         let moving = match self.config.grad_reset {
@@ -91,13 +92,16 @@ impl Sgd {
     /// The same as a handful of calls whatever the network, which is what a GPU wants.
     fn step_by_tensors(&mut self, group: usize, rate: f64, moving: &[bool], used: &[usize], gradients: &[Tensor]) -> Later {
         let mut gradient = self.collected(used, gradients);
-        let norm = self.clip(&mut gradient);
+        let norm = Later::new(&self.clip(&mut gradient));
+        if gradient.device() == Device::Cpu && !norm.read().is_finite() {
+            return norm;
+        }
         let row = self.rows[group].as_mut().expect("made before");
         for range in joined(&self.places, moving) {
             let part = |tensor: &Tensor| tensor.narrow(0, range.start, range.end - range.start);
             update(&self.config, rate, &mut part(&self.weights), &mut part(row), part(&gradient));
         }
-        Later::new(&norm)
+        norm
     }
 
     /// The gradients as one flat vector.
@@ -128,7 +132,7 @@ impl Sgd {
     }
 
     /// Where the weights are.
-    pub fn device(&self) -> tch::Device {
+    pub fn device(&self) -> Device {
         self.weights.device()
     }
 
@@ -271,10 +275,10 @@ mod tests {
         let places: Vec<Range<i64>> = [0..5, 5..20_000, 20_000..20_001, 20_001..60_003].into();
         let config = SgdConfig { weight_decay: 0.01, clip: 1.0, ..PLAIN };
         let gradient = |weight: usize| {
-            (Tensor::arange(places[weight].end - places[weight].start, (tch::Kind::Float, tch::Device::Cpu)) * 1e-3).sin()
+            (Tensor::arange(places[weight].end - places[weight].start, (tch::Kind::Float, Device::Cpu)) * 1e-3).sin()
         };
         let [own, libtorch] = KERNELS.map(|kernels| {
-            let weights = (Tensor::arange(60_003, (tch::Kind::Float, tch::Device::Cpu)) * 1e-2).cos();
+            let weights = (Tensor::arange(60_003, (tch::Kind::Float, Device::Cpu)) * 1e-2).cos();
             let mut sgd = Sgd::new(config.clone(), &weights, places.clone(), 2, kernels);
             for (group, used) in [(0, vec![1, 3]), (1, vec![0, 2]), (0, vec![1])] {
                 sgd.step(group, 0.1, &used, &used.iter().map(|&weight| gradient(weight)).collect::<Vec<_>>());

@@ -67,8 +67,8 @@ pub(super) fn picture(path: &Path, channels: Channels) -> Result<Picture, Unusab
 /// Whether a JPEG has its end: decoders make up what is missing. What lies behind it is something else (a film, with some cameras).
 fn is_whole(jpeg: &[u8]) -> bool {
     const END: u8 = 0xd9;
-    // Those without a segment don't matter here, and within a scan FF before 00 is a value.
-    let has_segment = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0x01 | 0xd0..=0xd8 | 0xff);
+    // Others have no segment, and within a scan FF before 00 is a value.
+    let has_segment = |pair: &[u8]| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xcf | END..=0xdf | 0xe0..=0xef | 0xfe);
     let mut rest = jpeg;
     while let Some(at) = rest.windows(2).position(has_segment) {
         let marker = rest[at + 1];

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 
 use tch::{Device, Tensor};
 
-use super::kernels::CudaEvent;
+use super::kernels::{CudaEvent, pinned};
 
 /// `tensor`, which lies in this program's memory, on `device`. Nothing waits: what is launched later finds it there.
 pub fn upload(tensor: &Tensor, device: Device) -> Tensor {
     match device {
         Device::Cpu => tensor.shallow_clone(),
         // Pinned memory is copied in the background, and kept by libtorch until it was.
-        _ => tensor.pin_memory(device).to_device_(device, tensor.kind(), true, false),
+        _ => pinned(tensor).to_device_(device, tensor.kind(), true, false),
     }
 }
 

@@ -191,7 +191,7 @@ fn recall(path: &Path, identity: &Identity) -> Result<(usize, Vec<Evaluation>)> 
     let Some(Identity { batch, .. }) = theirs.filter(same) else {
         return Err(Error::Version {
             what: path.display().to_string(),
-            found: "evaluations of a different recipe, supernet or data".into(),
+            found: "evaluations of a different recipe, supernet or data, or by an earlier version".into(),
             wanted: "those of this one or no such file".into(),
         });
     };

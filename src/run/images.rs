@@ -33,6 +33,9 @@ pub struct RunData {
     pub memory: Memory,
 }
 
+/// What the order of test images is [mixed](DeviceImages::mixed) by.
+pub const TEST: &str = "test";
+
 impl Task {
     /// Reads the sizes off a data set, and mean and deviation off its training images.
     pub fn of(data: &Dataset) -> Result<Self> {
@@ -50,8 +53,7 @@ impl RunData {
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
         // Data often lie class by class: the first so many, or a batch, shall be a fair part of all.
-        let [validation, test] =
-            [("validation", validation), ("test", on(data.test()))].map(|(name, images)| images.mixed(recipe.seed, name));
+        let (validation, test) = (validation.mixed(recipe.seed, "validation"), on(data.test()).mixed(recipe.seed, TEST));
         let (task, hash) = (Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
         let largest = train.len().max(validation.len()).max(test.len()); // statistics of norms come from images to train on

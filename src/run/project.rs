@@ -422,13 +422,18 @@ fn claim(folder: &Path, recipe: &Recipe, data_hash: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a run in `folder` was refused before it had made any network: then there is nothing that another could spoil.
+/// Whether a run in `folder` was refused before it had made anything: then there is nothing that another could spoil.
 fn is_untouched(folder: &Path) -> Result<bool> {
-    let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
-    let made = |entry: std::io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.path().extension() == Some("safetensors".as_ref()))
-    };
-    Ok(!entries.into_iter().any(made))
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let size = entry.metadata().map_err(Error::io(folder))?.len();
+        let name = entry.file_name();
+        let is_made = !(name == "run.json" || name == ".lock" || name == "events.jsonl" && size == 0);
+        if is_made {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Adds up the seconds of a phase over all the processes that worked on it.

@@ -273,7 +273,12 @@ impl Trainer {
         let (group, own) = (self.group(&paths[0]), gradients.split_off(&self.model.network.slots().len()));
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
         self.torn = true;
-        let mut norms = vec![self.sgd.step(group, rate, &slots, &gradients)];
+        let norm = self.sgd.step(group, rate, &slots, &gradients);
+        if self.lag == 0 && !norm.read().is_finite() {
+            self.torn = self.changes_early; // nothing has moved
+            return Err(diverged(GRADIENT, norm.read(), self.step, &self.text(paths)));
+        }
+        let mut norms = vec![norm];
         for (slot, gradient) in own {
             norms.push(self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]));
         }
@@ -549,7 +554,7 @@ pub(super) fn seed_of_level(seed: u64, level: usize) -> u64 {
 impl Job for Trainer {
     fn advance(&mut self) -> Result<Option<Event>> {
         if self.step >= self.total() {
-            return Ok(None);
+            return self.read(0).map(|()| None); // what was wrong with the last step is told again
         }
         self.torn = self.changes_early;
         let paths = self.paths()?;

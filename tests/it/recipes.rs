@@ -102,6 +102,21 @@ fn in_a_project<T>(recipe: &Recipe, work: impl FnOnce(&mut Project) -> Result<T>
 }
 
 #[test]
+fn a_folder_is_another_recipes_only_while_nothing_was_made_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |seed| {
+        let text =
+            format!("seed = {seed}\nvalidation = 4\nspace = {{ kind = \"nb201\", channels = 2, cells = 1 }}\ntrain = {{}}");
+        Project::open(Recipe::from_toml(&text).unwrap(), &dataset(12, 8, 16), folder.path(), Cancel::default()).map(|_| ())
+    };
+    open(1).unwrap();
+    open(2).unwrap(); // the first was refused for something else before it began, say
+    std::fs::write(folder.path().join("evaluations.jsonl"), "{}\n").unwrap();
+    open(2).unwrap();
+    assert!(open(1).unwrap_err().to_string().contains("found a run of a different recipe"));
+}
+
+#[test]
 fn every_recipe_trains_two_steps_and_ends_in_proven_files() {
     for recipe in recipes() {
         let again: Recipe = Recipe::from_json(&serde_json::to_string(&recipe).unwrap()).unwrap();

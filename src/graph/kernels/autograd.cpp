@@ -672,9 +672,8 @@ char* supernaut_sgd(const Tensor* weights, const Tensor* momentum, const Index* 
         double sum = 0;
         for (const double norm : norms) sum += norm;
         *norm = std::sqrt(sum);
-        // A gradient that isn't finite moves nothing by itself.
-        if (!std::isfinite(sum)) std::fill(held.begin(), held.end(), Tensor());
-        else if (clip > 0) update_of.scale = float(std::min(clip / (*norm + 1e-6), 1.0));
+        if (!std::isfinite(sum)) return;
+        if (clip > 0) update_of.scale = float(std::min(clip / (*norm + 1e-6), 1.0));
         // Pieces of one size, since slices differ a thousandfold.
         constexpr Index most = 8192;
         std::vector<std::pair<Index, Index>> pieces;  // slice, offset

@@ -18,10 +18,11 @@ namespace {
 struct Recording {
     at::cuda::CUDAGraph graph;
     std::optional<c10::cuda::CUDAStreamGuard> stream;
+    bool is_open = false;
 
-    /// What failed on the way leaves neither this thread's stream nor the allocator waiting for its end.
+    /// If the work failed on the way, this thread's stream isn't left recording.
     ~Recording() {
-        if (!stream) return;
+        if (!is_open) return;
         try {
             graph.capture_end();
         } catch (...) {
@@ -43,12 +44,14 @@ char* supernaut_graph_begin(int device, Recording** result) {
         recording->stream.emplace(c10::cuda::getStreamFromPool(false, c10::DeviceIndex(device)));
         // Another thread may go on with its own device calls.
         recording->graph.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
+        recording->is_open = true;
         *result = recording.release();
     });
 }
 
 char* supernaut_graph_end(Recording* recording) {
     return caught([&] {
+        recording->is_open = false;
         recording->graph.capture_end();
         recording->stream.reset();
     });
@@ -60,6 +63,11 @@ char* supernaut_graph_replay(Recording* recording) {
 }
 
 void supernaut_graph_free(Recording* recording) { delete recording; }
+
+/// A copy of a tensor on the CPU that a device can fetch in the background.
+char* supernaut_pinned(const at::Tensor* tensor, at::Tensor** result) {
+    return caught([&] { *result = new at::Tensor(tensor->pin_memory()); });
+}
 
 /// Marks where the current stream of `device` is now.
 char* supernaut_event_record(int device, cudaEvent_t* result) {

@@ -289,6 +289,21 @@ impl CudaGraph {
     }
 }
 
+/// A copy of `tensor`, which is on the CPU, that a CUDA device can fetch in the background.
+#[cfg(has_cuda)]
+pub(super) fn pinned(tensor: &Tensor) -> Tensor {
+    let mut pinned = std::ptr::null_mut();
+    // SAFETY: a live tensor; `pinned` has room for the pointer, which becomes a tensor of ours.
+    check(unsafe { supernaut_pinned(address(tensor), &mut pinned) });
+    taken(pinned)
+}
+
+/// Without CUDA nobody fetches it.
+#[cfg(not(has_cuda))]
+pub(super) fn pinned(tensor: &Tensor) -> Tensor {
+    tensor.shallow_clone()
+}
+
 /// A mark among the launches on a CUDA device.
 pub(super) struct CudaEvent(*mut c_void);
 
@@ -346,6 +361,7 @@ unsafe extern "C" {
     fn supernaut_graph_end(recording: *mut c_void) -> *mut c_char;
     fn supernaut_graph_replay(recording: *mut c_void) -> *mut c_char;
     fn supernaut_graph_free(recording: *mut c_void);
+    fn supernaut_pinned(tensor: *const c_void, result: *mut *mut c_void) -> *mut c_char;
     fn supernaut_event_record(device: i32, event: *mut *mut c_void) -> *mut c_char;
     fn supernaut_event_wait(event: *mut c_void) -> *mut c_char;
     fn supernaut_event_free(event: *mut c_void);
