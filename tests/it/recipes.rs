@@ -101,6 +101,16 @@ fn in_a_project<T>(recipe: &Recipe, work: impl FnOnce(&mut Project) -> Result<T>
     Ok(result)
 }
 
+/// The release makes a round of every 10,000 steps: three of 100 epochs of CIFAR-10's half in batches of 64.
+#[test]
+fn the_rounds_of_rsps_are_those_of_its_steps() {
+    let rounds = |epochs: u64, batch: u64| (epochs * 25_000 / batch / 10_000).max(1) as usize;
+    assert_eq!((100 * 25_000 / 64, rounds(100, 64)), (39_062, 3));
+    let recipe = recipes().into_iter().find(|recipe| recipe.name == "nb201-rsps").unwrap();
+    let StrategyConfig::Rounds(settings) = &recipe.search.strategy else { panic!("it searches in rounds") };
+    assert_eq!(settings.rounds, rounds(recipe.train.epochs, recipe.train.batch as u64));
+}
+
 #[test]
 fn a_folder_is_another_recipes_only_while_nothing_was_made_in_it() {
     let folder = tempfile::tempdir().unwrap();
