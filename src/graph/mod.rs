@@ -153,21 +153,21 @@ impl Graph {
                 _ => {}
             }
         }
-        (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.costs[node]).sum()
+        (0..self.nodes.len()).filter(|&node| selected[node]).map(|node| self.node_cost(node)).sum()
     }
 
     /// Whether the logits of `arch` depend on the image. A network whose every branch is dead computes a constant.
-    fn carries_image(&self, arch: &Arch) -> bool {
-        let mut carries = vec![false; self.nodes.len()];
+    pub fn reads_image(&self, arch: &Arch) -> bool {
+        let mut reads = vec![false; self.nodes.len()];
         for (node, what) in self.nodes.iter().enumerate() {
-            carries[node] = match what {
+            reads[node] = match what {
                 Node::Input => true,
                 Node::Op { op: Op::Zero(_), .. } => false,
-                Node::Op { inputs, .. } => inputs.iter().any(|&input| carries[input]),
-                Node::Choice { gene, options } => carries[options[arch.option(*gene)]],
+                Node::Op { inputs, .. } => inputs.iter().any(|&input| reads[input]),
+                Node::Choice { gene, options } => reads[options[arch.option(*gene)]],
             };
         }
-        carries[self.output]
+        reads[self.output]
     }
 
     /// Which nodes some architecture of `region` has.
@@ -267,7 +267,7 @@ impl Graph {
     /// options, the second ones and so on. One way only where no branch can be dead: none ends elsewhere, if costs add up.
     pub fn ends(&self, region: &Region, value: &dyn Fn(&Arch) -> f64) -> impl Iterator<Item = Arch> {
         let can_die = self.nodes.iter().any(|node| matches!(node, Node::Op { op: Op::Zero(_), .. }));
-        let is_dead = move |arch: &Arch| can_die && !self.carries_image(arch);
+        let is_dead = move |arch: &Arch| can_die && !self.reads_image(arch);
         let most = self.genes.iter().map(|gene| gene.options.len()).max().unwrap_or(1);
         let starts = 0..if can_die { most } else { 1 };
         let ends = starts.map(move |n| self.descend(region, self.nth(region, n), &|arch| (is_dead(arch), value(arch))));

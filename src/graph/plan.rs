@@ -127,11 +127,6 @@ impl Plan {
         self.steps.iter().flat_map(|step| step.members.iter().copied())
     }
 
-    /// Whether the logits depend on the image. A network whose every branch is dead computes a constant.
-    pub fn reads_image(&self) -> bool {
-        self.steps.iter().any(|step| step.inputs.contains(&0) && !matches!(step.call, Call::Op(Op::Zero(_))))
-    }
-
     /// What is really computed. Differs from [`Graph::cost`] by the operations that are chosen but dead.
     pub fn cost(&self, graph: &Graph) -> Cost {
         self.nodes().map(|node| graph.node_cost(node)).sum()

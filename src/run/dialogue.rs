@@ -120,10 +120,7 @@ impl Dialogue {
             let cost = graph.cost(&canonical(arch));
             limits.iter().all(|(metric, limit)| metric.of(cost).is_none_or(|value| limit.allows(value)))
         };
-        let look_at = |arch: &Arch| {
-            let plan = Plan::live(graph, arch);
-            (plan.reads_image() && allowed(arch)).then(|| plan.key())
-        };
+        let look_at = |arch: &Arch| (graph.reads_image(arch) && allowed(arch)).then(|| Plan::live(graph, arch).key());
         let queries = self.study.ask(|arch| names.entry(arch.clone()).or_insert_with(|| look_at(arch)).clone());
         let asked = |query: Query| {
             let shown = Query { arch: canonical(&query.arch), ..query };

@@ -94,8 +94,7 @@ fn candidates(graph: &Graph, counted: &Graph, draws: usize, seed: u64) -> Result
         if !drawn.insert(arch.clone()) {
             continue; // a key takes longer than a look
         }
-        let plan = Plan::live(graph, &arch);
-        if plan.reads_image() && keys.insert(plan.key()) {
+        if graph.reads_image(&arch) && keys.insert(Plan::live(graph, &arch).key()) {
             candidates.push(((counted.cost(&arch).params as f64).ln(), arch));
         }
     }

@@ -76,8 +76,8 @@ impl Supernets {
         let Self { evaluations, looked_at, .. } = self;
         looked_at.entry(arch.clone()).or_insert_with(|| {
             let arch = evaluations.forest.region().lift(arch);
-            let plan = Plan::live(evaluations.forest.graph(), &arch);
-            (evaluations.cost(&arch), plan.reads_image().then(|| plan.key()))
+            let graph = evaluations.forest.graph();
+            (evaluations.cost(&arch), graph.reads_image(&arch).then(|| Plan::live(graph, &arch).key()))
         })
     }
 

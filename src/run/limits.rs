@@ -92,12 +92,11 @@ fn check_ends(space: &SpaceConfig, counted: &Graph, metric: Metric, limit: Limit
 /// The architecture of the whole space that comes nearest, if it meets all limits; else an error that names it.
 fn one_by_one(space: &SpaceConfig, counted: &Graph, set: &[(Metric, Limit)]) -> Result<Option<Arch>> {
     let all = Region::whole(counted.genes());
-    let living = all.archs().filter_map(|arch| {
-        let plan = Plan::live(counted, &arch);
-        plan.reads_image().then(|| (arch, plan.cost(counted)))
-    });
-    let nearest = living.min_by(|a, b| missed_by(set, a.1).total_cmp(&missed_by(set, b.1)));
-    let Some((arch, cost)) = nearest else { return Ok(None) };
+    let living = all.archs().filter(|arch| counted.reads_image(arch));
+    let nearest = living
+        .map(|arch| (Plan::live(counted, &arch).cost(counted), arch))
+        .min_by(|a, b| missed_by(set, a.0).total_cmp(&missed_by(set, b.0)));
+    let Some((cost, arch)) = nearest else { return Ok(None) };
     match set.iter().find(|(metric, limit)| !limit.allows(counted_figure(*metric, cost))) {
         None => Ok(Some(arch)),
         Some(&(metric, limit)) => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use supernaut::arch::{Arch, Region};
-use supernaut::graph::{Device, Graph, Plan};
+use supernaut::graph::{Device, Graph, Op, Plan, PlanStep};
 use supernaut::rank::Truth;
 use supernaut::run::model::{ComplexityRange, Model};
 use supernaut::space::{Nb201, Norm, Space};
@@ -48,6 +48,19 @@ fn architectures_are_counted_up_in_the_order_of_the_benchmark() {
             (options.to_vec(), Some(index))
         );
     }
+}
+
+#[test]
+fn a_network_reads_the_image_where_a_call_of_its_plan_does() {
+    let graph = graph();
+    let mut dead = 0;
+    for arch in Region::whole(graph.genes()).archs() {
+        let plan = Plan::live(&graph, &arch);
+        let reads = |step: &PlanStep| step.inputs.contains(&0) && !matches!(step.op(), Some(Op::Zero(_)));
+        assert_eq!(graph.reads_image(&arch), plan.steps().iter().any(reads), "{}", space().text(&arch));
+        dead += usize::from(!graph.reads_image(&arch));
+    }
+    assert!(dead > 0);
 }
 
 #[test]

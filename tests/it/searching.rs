@@ -3,7 +3,6 @@
 use std::fs;
 
 use supernaut::arch::{Arch, Region};
-use supernaut::graph::Plan;
 use supernaut::rank::Truth;
 use supernaut::run::dialogue::{Dialogue, Next, Topic};
 use supernaut::run::job::Job;
@@ -231,7 +230,7 @@ fn the_least_architecture_is_the_least_of_all_ways() {
     let whole = Region::whole(graph.genes());
     let least = graph.least_living(&whole, |arch| graph.cost(arch).params as f64);
     assert_eq!(space.text(&least), "|pass~0|+|cut~0|pass~1|");
-    let all = whole.archs().filter(|arch| Plan::live(&graph, arch).reads_image());
+    let all = whole.archs().filter(|arch| graph.reads_image(arch));
     assert_eq!(all.map(|arch| graph.cost(&arch).params).min(), Some(graph.cost(&least).params));
 }
 
