@@ -1,6 +1,6 @@
 //! `supernaut rank`: how well does a score order architectures?
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -222,7 +222,7 @@ impl<'a> Judge<'a> {
             let graph = space.graph(&task, Norm::Shared)?;
             let key = |arch: &Arch| Plan::live(&graph, arch).key();
             let taught = taught.iter().map(|text| Ok(key(&space.parse(text)?))).collect::<Result<HashSet<_>>>()?;
-            let archs = parsed(&space, &list)?;
+            let archs = list.parsed(|text| space.parse(text))?;
             keep.iter_mut().zip(&archs).for_each(|(keep, arch)| *keep &= !taught.contains(&key(arch)));
         }
         Ok(list.keeping(&keep))
@@ -276,7 +276,7 @@ impl<'a> Judge<'a> {
         let manifest = &manifests[0];
         manifest.check_supernet(path)?;
         let recipe = self.used(manifest.recipe.clone());
-        let archs = parsed(&manifest.space, list)?;
+        let archs = list.parsed(|text| manifest.space.parse(text))?;
         let forest = forest::load(path, device(&recipe.device)?)?;
         recipe.process().apply();
         let data = RunData::new(&recipe, self.load(&recipe)?)?;
@@ -335,22 +335,8 @@ fn named_seed(name: &str) -> Result<(&str, Option<u64>)> {
     Ok((name, if is_checkpoint(path) { Some(first(path)?.recipe.seed) } else { None }))
 }
 
-/// The architectures of a list, of which no two are one that is written in two ways.
-fn parsed(space: &SpaceConfig, list: &List) -> Result<Vec<Arch>> {
-    let mut archs: Vec<Arch> = vec![];
-    let mut seen: HashMap<Arch, &String> = HashMap::new();
-    for (index, text) in list.archs().iter().enumerate() {
-        let arch = space.parse(text).map_err(|error| list.corrupt(index, error))?;
-        if let Some(before) = seen.insert(arch.clone(), text) {
-            return Err(list.corrupt(index, format!("found {text}, the same architecture as {before}, wanted each once")));
-        }
-        archs.push(arch);
-    }
-    Ok(archs)
-}
-
 /// What the networks cost that the architectures are by themselves.
 fn costs(space: &SpaceConfig, task: &Task, list: &List) -> Result<Vec<Cost>> {
     let graph = space.graph(task, Norm::Own)?;
-    Ok(parsed(space, list)?.iter().map(|arch| graph.cost(arch)).collect())
+    Ok(list.parsed(|text| space.parse(text))?.iter().map(|arch| graph.cost(arch)).collect())
 }

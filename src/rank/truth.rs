@@ -1,6 +1,7 @@
 //! What is known of architectures, and which of them are asked about: tables and lists from files.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -214,6 +215,25 @@ impl List {
         &self.archs
     }
 
+    /// What `parse` makes of each.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it makes nothing of one, or the same of two that are written differently.
+    pub fn parsed<T: Clone + Eq + Hash>(&self, parse: impl Fn(&str) -> Result<T>) -> Result<Vec<T>> {
+        let mut first: HashMap<T, &String> = HashMap::new();
+        let one = |(at, text): (usize, &String)| {
+            let value = parse(text).map_err(|error| self.corrupt(at, error))?;
+            match first.insert(value.clone(), &self.archs[at]) {
+                Some(first) => {
+                    let what = format!("found {text}, wanted each architecture once: it is the same as {first}");
+                    Err(self.corrupt(at, what))
+                }
+                None => Ok(value),
+            }
+        };
+        self.archs.iter().enumerate().map(one).collect()
+    }
+
     /// Where they were read from.
     pub fn path(&self) -> &Path {
         &self.path
@@ -311,6 +331,21 @@ mod tests {
             .assert_eq(&sentence(List::read(&path), folder.path()));
         let missing = sentence(List::read(folder.path().join("none")), folder.path());
         assert!(missing.starts_with("file not found: DIR/none;"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_written_in_two_ways_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("list.txt");
+        let parsed = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let number = |text: &str| text.parse::<u8>().map_err(|_| Error::invalid("arch", text, "a number"));
+            List::read(&path).unwrap().parsed(number)
+        };
+        assert_eq!(parsed("3\n1\n").unwrap(), [3, 1]);
+        expect!["DIR/list.txt: line 3: found 03, wanted each architecture once: it is the same as 3"]
+            .assert_eq(&sentence(parsed("3\n1\n03\n"), folder.path()));
+        expect!["DIR/list.txt: line 2: arch: found x, wanted a number"].assert_eq(&sentence(parsed("3\nx\n"), folder.path()));
     }
 
     #[test]

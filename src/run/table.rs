@@ -39,14 +39,8 @@ impl Table {
     pub fn new(recipe: &Recipe, task: &Task, truth: Truth, column: &str) -> Result<Self> {
         let space = recipe.space.clone();
         let graph = space.graph(task, Norm::Own)?;
-        let mut texts = HashMap::new();
-        for (at, text) in truth.archs().iter().enumerate() {
-            let arch = space.parse(text).map_err(|error| truth.list().corrupt(at, error))?;
-            if let Some(first) = texts.insert(arch, text.clone()) {
-                let what = format!("found {text}, wanted each architecture once: it is the same as {first}");
-                return Err(truth.list().corrupt(at, what));
-            }
-        }
+        let archs = truth.list().parsed(|text| space.parse(text))?;
+        let texts = archs.into_iter().zip(truth.archs().iter().cloned()).collect();
         let scale = share(&truth, column)?;
         if recipe.search.needs_latency() {
             truth.get(&truth.archs()[0], Metric::LatencyMs.name())?;
