@@ -16,7 +16,7 @@ use crate::files;
 use crate::reading::parse_json;
 use crate::run::checkpoint::Saved;
 use crate::run::export::{Verification, accuracy, proved, verify};
-use crate::run::images::{DeviceImages, TEST};
+use crate::run::images::{DeviceImages, test_images};
 use crate::run::recipe::{ExportConfig, Recipe};
 use crate::run::runtime::latency;
 
@@ -58,7 +58,7 @@ impl Exported {
             recipe.export = parse_json("export", text)?;
             recipe.check()?;
         }
-        let test = DeviceImages::new(data.test(), saved.model.network.device()).mixed(recipe.seed, TEST);
+        let test = test_images(data, saved.model.network.device(), recipe.seed);
         Ok(Self { _claim: claim, saved, test, config: recipe.export })
     }
 

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use rand::seq::SliceRandom;
-
 use super::forest::Forest;
 use super::images::DeviceImages;
 use super::model::Model;
 use super::recipe::BnPolicy;
 use crate::arch::Arch;
-use crate::arch::stream::stream;
 use crate::graph::{Activations, Compute, Network, Pieces, Plan, Precision, Replay, Run, Statistics, side_by_side, threads};
 use crate::{Error, Result};
 
@@ -71,10 +68,7 @@ impl Evaluator {
 
 /// `count` training images, the same for every subnet.
 pub fn chosen(train: &DeviceImages, count: usize, seed: u64) -> DeviceImages {
-    let mut order: Vec<i64> = (0..train.len() as i64).collect();
-    order.shuffle(&mut stream(seed, "recalibrate", 0));
-    order.truncate(count);
-    train.pick(&order)
+    train.mixed(seed, "recalibrate").first(count)
 }
 
 /// Sets the running statistics to their plain means over the batches of `images`.

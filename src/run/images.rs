@@ -33,9 +33,6 @@ pub struct RunData {
     pub memory: Memory,
 }
 
-/// What the order of test images is [mixed](DeviceImages::mixed) by.
-pub const TEST: &str = "test";
-
 impl Task {
     /// Reads the sizes off a data set, and mean and deviation off its training images.
     pub fn of(data: &Dataset) -> Result<Self> {
@@ -53,8 +50,8 @@ impl RunData {
         let on = |images: &Images| DeviceImages::new(images, device);
         let [train, validation] = data.holdout(recipe.validation, recipe.seed).map(|(train, held)| [on(&train), on(&held)])?;
         // Data often lie class by class: the first so many, or a batch, shall be a fair part of all.
-        let (validation, test) = (validation.mixed(recipe.seed, "validation"), on(data.test()).mixed(recipe.seed, TEST));
-        let (task, hash) = (Task::of(data)?, data.hash());
+        let validation = validation.mixed(recipe.seed, "mix/validation");
+        let (test, task, hash) = (test_images(data, device, recipe.seed), Task::of(data)?, data.hash());
         recipe.search.images_of(validation.len())?;
         let largest = train.len().max(validation.len()).max(test.len()); // statistics of norms come from images to train on
         let memory = Memory::new(recipe, &task, [largest, test.len()])?;
@@ -65,6 +62,11 @@ impl RunData {
     pub fn lessons(&self) -> Lessons {
         Lessons { train: self.train.all(), validation: self.validation.all(), hash: self.hash.clone() }
     }
+}
+
+/// The test images of `data` on `device`, in the order that `seed` draws.
+pub fn test_images(data: &Dataset, device: Device, seed: u64) -> DeviceImages {
+    DeviceImages::new(data.test(), device).mixed(seed, "mix/test")
 }
 
 /// What a training loop works on.
@@ -141,10 +143,10 @@ impl DeviceImages {
         self.of(self.rows(indices).into(), self.labels_of(indices))
     }
 
-    /// The same images in an order that `seed` and `name` say.
+    /// The same images in the order that the random stream `name` of `seed` draws. Nothing is copied.
     pub fn mixed(&self, seed: u64, name: &str) -> Self {
         let mut order: Vec<i64> = (0..self.len() as i64).collect();
-        order.shuffle(&mut stream(seed, &format!("mix/{name}"), 0));
+        order.shuffle(&mut stream(seed, name, 0));
         self.pick(&order)
     }
 
