@@ -268,23 +268,18 @@ impl Trainer {
     /// Forward and backward, then one update from the sum of the gradients.
     fn train_step(&mut self, paths: &[Arch], weights: &[f64], rate: f64) -> Result<()> {
         let Learnt { loss, mut gradients, trials } = self.learn(paths, weights)?;
-        self.unread.push_back(Unread { step: self.step, paths: paths.to_vec(), what: LOSS, value: Later::new(&loss) });
-        self.read(self.lag)?;
+        self.launched(LOSS, paths, Later::new(&loss))?;
         let (group, own) = (self.group(&paths[0]), gradients.split_off(&self.model.network.slots().len()));
         let (slots, gradients): (Vec<usize>, Vec<Tensor>) = gradients.into_iter().unzip();
         self.torn = true;
         let norm = self.sgd.step(group, rate, &slots, &gradients);
-        if self.lag == 0 && !norm.read().is_finite() {
-            self.torn = self.changes_early; // nothing has moved
-            return Err(diverged(GRADIENT, norm.read(), self.step, &self.text(paths)));
-        }
-        let mut norms = vec![norm];
+        self.torn = self.changes_early; // a norm that is refused at once has moved nothing
+        self.launched(GRADIENT, paths, norm)?;
+        self.torn = true;
         for (slot, gradient) in own {
-            norms.push(self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]));
+            let norm = self.own[slot - self.model.network.slots().len()].step(group, rate, &[0], &[gradient]);
+            self.launched(GRADIENT, paths, norm)?;
         }
-        let norm = |value| Unread { step: self.step, paths: paths.to_vec(), what: GRADIENT, value };
-        self.unread.extend(norms.into_iter().map(norm));
-        self.read(self.lag)?;
         if !trials.is_empty() {
             let ask = question(&self.model, self.seed, self.momentum_gene, self.step);
             self.sampler.tell(&ask, &trials);
@@ -338,6 +333,12 @@ impl Trainer {
         let loss = loss.unwrap_or_else(|| Tensor::zeros([], (Kind::Float, network.device())));
         let trials = if self.sampler.listens() { trials(&step) } else { vec![] };
         Ok(Learnt { loss, gradients, trials })
+    }
+
+    /// Puts a number of this step to those that nobody has looked at, and reads those whose time has come.
+    fn launched(&mut self, what: &'static str, paths: &[Arch], value: Later) -> Result<()> {
+        self.unread.push_back(Unread { step: self.step, paths: paths.to_vec(), what, value });
+        self.read(self.lag)
     }
 
     /// Reads what is unread but for that of the last `but` steps, the oldest first.
