@@ -3,7 +3,7 @@
 
 use tch::{Device, Tensor};
 
-use super::kernels::CudaGraph;
+use super::kernels::{CudaGraph, HAS_CUDA};
 
 /// How often a batch size is seen before it is worth a recording: the first call lets cuDNN choose its algorithms, which
 /// can't be done within one.
@@ -31,7 +31,7 @@ impl<'a> Replay<'a> {
     /// Of `call`, which works on `device`.
     pub fn new(device: Device, call: impl Fn(&Tensor) -> Tensor + 'a) -> Self {
         let recorder = match device {
-            Device::Cuda(index) if CudaGraph::IS_THERE => Some(on_cuda(index)),
+            Device::Cuda(index) if HAS_CUDA => Some(on_cuda(index)),
             _ => None,
         };
         Self { call: Box::new(call), recorder, seen: (vec![], 0), recorded: None }

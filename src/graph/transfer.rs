@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use tch::{Device, Tensor};
 
-use super::kernels::{CudaEvent, pinned};
+use super::kernels::{CudaEvent, HAS_CUDA, pinned};
 
 /// `tensor`, which lies in this program's memory, on `device`. Nothing waits: what is launched later finds it there.
 pub fn upload(tensor: &Tensor, device: Device) -> Tensor {
@@ -40,7 +40,7 @@ impl Later {
     /// `value`, a tensor of one number.
     pub fn new(value: &Tensor) -> Self {
         match value.device() {
-            Device::Cuda(index) if CudaEvent::IS_THERE => {
+            Device::Cuda(index) if HAS_CUDA => {
                 let copy = value.to_device_(Device::Cpu, value.kind(), true, true); // into pinned memory
                 Self { value: copy, arrived: Some(CudaEvent::record(index)) }
             }

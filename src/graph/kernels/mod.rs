@@ -238,14 +238,14 @@ pub(super) fn clear_pool() {
     unsafe { supernaut_pool_clear() }
 }
 
+/// Whether this build can record graphs and events.
+pub(super) const HAS_CUDA: bool = cfg!(has_cuda);
+
 /// The launches that `work` made on a CUDA device, to be made again as one.
 pub(super) struct CudaGraph(*mut c_void);
 
 #[cfg(has_cuda)]
 impl CudaGraph {
-    /// Whether this build can record.
-    pub(super) const IS_THERE: bool = true;
-
     /// Records what `work` launches on CUDA device `device`. Nothing runs yet.
     pub(super) fn record(device: usize, work: impl FnOnce()) -> Self {
         let mut recording = std::ptr::null_mut();
@@ -275,10 +275,7 @@ impl Drop for CudaGraph {
 
 #[cfg(not(has_cuda))]
 impl CudaGraph {
-    /// Whether this build can record.
-    pub(super) const IS_THERE: bool = false;
-
-    /// Never called: see [`IS_THERE`](Self::IS_THERE).
+    /// Never called: see [`HAS_CUDA`].
     pub(super) fn record(_: usize, _: impl FnOnce()) -> Self {
         unreachable!("this build has no CUDA")
     }
@@ -312,9 +309,6 @@ unsafe impl Send for CudaEvent {}
 
 #[cfg(has_cuda)]
 impl CudaEvent {
-    /// Whether this build has any.
-    pub(super) const IS_THERE: bool = true;
-
     /// Behind all that was launched on CUDA device `device`.
     pub(super) fn record(device: usize) -> Self {
         let mut event = std::ptr::null_mut();
@@ -340,10 +334,7 @@ impl Drop for CudaEvent {
 
 #[cfg(not(has_cuda))]
 impl CudaEvent {
-    /// Whether this build has any.
-    pub(super) const IS_THERE: bool = false;
-
-    /// Never called: see [`IS_THERE`](Self::IS_THERE).
+    /// Never called: see [`HAS_CUDA`].
     pub(super) fn record(_: usize) -> Self {
         unreachable!("this build has no CUDA")
     }
